@@ -21,6 +21,7 @@ type Item struct {
 	Vars        map[string]string // matrix axes and row columns, for reports
 	Makes       string            // the kind of asset the model is for: image, video, audio, 3d, or "" when unknown
 	PicksSeed   bool              // the model takes a seed and the payload names none: each submit picks one
+	SeedMax     int64             // the largest it may pick; the smallest is 1
 	PriceShape  string            // items of one shape cost the same: model and the inputs that move the price
 	Fingerprint string            // see [Fingerprint]
 	Sources     []string          // ids of the items whose assets the payload takes, each once

@@ -31,6 +31,12 @@ type API interface {
 
 	// Upload makes an asset of a local file and returns its id.
 	Upload(ctx context.Context, f File) (assetID string, err error)
+
+	// Learn tells how long a job of the model took, from submit to end, in an earlier run.
+	Learn(model string, took time.Duration)
+
+	// Expected is how long a job of the model typically takes; false when none has been seen.
+	Expected(model string) (time.Duration, bool)
 }
 
 // A Receipt is the answer to a submit.

@@ -32,7 +32,8 @@ type Record struct {
 	Model       string          `json:"model"`
 	Payload     json.RawMessage `json:"payload,omitempty"` // as sent, byte for byte but for white space
 	RunID       string          `json:"run_id"`
-	Attempts    int             `json:"attempts"` // submits of this fingerprint
+	Attempts    int             `json:"attempts"`               // submits of this fingerprint
+	Lost        int             `json:"lost_submits,omitempty"` // of them, how many were never answered and no job was found
 	IntendedAt  time.Time       `json:"intended_at,omitzero"`
 	JobID       string          `json:"job_id,omitempty"`
 	SubmittedAt time.Time       `json:"submitted_at,omitzero"`

@@ -20,7 +20,7 @@ type EventKind string
 
 const (
 	EventPlanned  EventKind = "planned"  // Items: how many; Estimate: typical time a model takes is not known here
-	EventStage    EventKind = "stage"    // Item, Stage
+	EventStage    EventKind = "stage"    // Item, Stage; JobID and Cost from StageGenerating on
 	EventProgress EventKind = "progress" // Item, Progress: the API's word on how far the job is
 	EventBytes    EventKind = "bytes"    // Item, Bytes of Total moved for this asset so far
 	EventDone     EventKind = "done"     // Item, Outcome
@@ -34,6 +34,8 @@ type Event struct {
 	Kind     EventKind
 	Item     *Item
 	Stage    Stage
+	JobID    string  // the job that was bought, found again or collected
+	Cost     *CU     // its price; nil when the API told none
 	Progress float64 // 0 to 1
 	Bytes    int64
 	Total    int64 // -1 when unknown

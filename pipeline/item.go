@@ -107,6 +107,15 @@ type Outcome struct {
 	Err         *Error
 }
 
+// Charged says whether the API keeps its price: by its own word where there is one, else by what the error's
+// code means.
+func (o *Outcome) Charged() bool {
+	if o.Cost != nil {
+		return *o.Cost > 0
+	}
+	return o.Err != nil && o.Err.Code.Traits().Charged
+}
+
 // Totals count outcomes and money.
 type Totals struct {
 	Items     int `json:"items"`

@@ -1,6 +1,9 @@
 package pipeline
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestPlain(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
@@ -17,5 +20,27 @@ func TestPlain(t *testing.T) {
 				t.Errorf("Plain(%q) = %q, want %q", c.in, got, c.want)
 			}
 		})
+	}
+}
+
+func TestSize(t *testing.T) {
+	for bytes, want := range map[int64]string{
+		0: "0 B", 999: "999 B", 1000: "1.0 kB", 9_949: "9.9 kB", 9_950: "10 kB", 999_499: "999 kB", 999_500: "1.0 MB",
+		4_200_000: "4.2 MB", 1_300_000_000: "1.3 GB", 2_500_000_000_000: "2.5 TB",
+	} {
+		if got := Size(bytes); got != want {
+			t.Errorf("Size(%d) = %q, want %q", bytes, got, want)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 400 * time.Millisecond: "0s", 8 * time.Second: "8s", 59_600 * time.Millisecond: "1m00s",
+		134 * time.Second: "2m14s", 65 * time.Minute: "1h05m", 76 * time.Hour: "3d04h",
+	} {
+		if got := Span(d); got != want {
+			t.Errorf("Span(%v) = %q, want %q", d, got, want)
+		}
 	}
 }

@@ -1,0 +1,105 @@
+package manifest
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// A key is one word a mapping of the manifest can hold. These tables are what the reader allows and what the JSON
+// Schema offers; a new word is a row here and the code that reads it.
+type key struct {
+	name     string
+	doc      string
+	form     form
+	required bool
+	examples []any
+}
+
+var manifestKeys = []key{
+	{name: "version", doc: "The version of this form: 1.", form: formVersion, required: true},
+	{name: "batch", doc: "The batch's name: a-z, 0-9 and dashes. It names the default output, out/<batch>, and the ledger goes by it.", form: formBatch, required: true, examples: []any{"dragon-realm"}},
+	{name: "output", doc: "Where the assets go: s3://bucket/prefix, or a folder, relative to this file. The default is out/<batch> in the current directory.", form: formText, examples: []any{"s3://game-assets/dragon-realm", "out/dragons"}},
+	{name: "state", doc: "Where the ledger goes when it is not to be in .dailies under the output.", form: formText},
+	{name: "key", doc: "The name of each asset under the output. It can hold {item}, {batch}, {model}, {ext}, {n} (1, 2, …) and {-n} (empty for an item's only file).", form: formText, examples: []any{"{item}{-n}{ext}", "{model}/{item}{-n}{ext}"}},
+	{name: "salt", doc: "Any text. Changing it makes every item anew.", form: formText},
+	{name: "limits", doc: "How much, how fast, how long.", form: formLimits},
+	{name: "on_lost_submit", doc: "What to do when the answer to a purchase was lost and the job is not found: submit once more, or hold and leave it to you.", form: formLost},
+	{name: "vars", doc: "Names for values: ${name} stands for them in ids, prompts and payloads.", form: formAnyMapping, examples: []any{map[string]any{"style": "painterly, warm rim light"}}},
+	{name: "inputs", doc: "Names for input files (relative to this file) and asset ids: ${inputs.name} stands for them in payloads. A file is uploaded once.", form: formTexts, examples: []any{map[string]any{"knight": "refs/knight.png"}}},
+	{name: "defaults", doc: "What items have that do not say otherwise.", form: formDefaults},
+	{name: "items", doc: "The things to make.", form: formItems, required: true},
+}
+
+var limitKeys = []key{
+	{name: "concurrency", doc: "Jobs in flight. auto grows until the API names its ceiling.", form: formConcurrency, examples: []any{"auto", 8}},
+	{name: "requests_per_minute", doc: "Requests to the API a minute; its own limit is 100 a project.", form: formCount, examples: []any{100}},
+	{name: "budget", doc: "The most creative units one run may spend.", form: formAmount, examples: []any{500, 13.25}},
+	{name: "deadline", doc: "The most time one run may take, as 5h30m; what is still generating then is collected by the next run.", form: formDuration, examples: []any{"5h30m", "45m"}},
+	{name: "max_failures", doc: "Failed items after which a run stops: a number, or a share such as 10%.", form: formFailures, examples: []any{20, "10%"}},
+}
+
+var defaultKeys = []key{
+	{name: "model", doc: "The model of items that name none: an alias or a full id.", form: formModel, examples: []any{"veo-3.1"}},
+	{name: "payload", doc: "Inputs for items of the defaults' model (of every item, when the defaults name no model). An item's own inputs replace them key by key; null removes one.", form: formPayload},
+	{name: "tags", doc: "Tags of items that have none of their own.", form: formTags},
+}
+
+var itemKeys = []key{
+	{name: "id", doc: "The item's name, and its file's: a-z, 0-9, dot, dash and underscore. Different for every item, also after matrix.", form: formText, required: true, examples: []any{"dragon-flyover", "knight-${pose}"}},
+	{name: "model", doc: "An alias (veo-3.1) or a full id (model_veo3-1); dailies models lists them.", form: formModel, examples: []any{"veo-3.1", "happy-horse-r2v"}},
+	{name: "prompt", doc: "What to make, in words: the payload's prompt.", form: formText, examples: []any{"A dragon crosses the moon, ${style}"}},
+	{name: "payload", doc: "The model's inputs, as its page documents them; dailies models MODEL shows them.", form: formPayload},
+	{name: "matrix", doc: "Makes an item of every combination: a name and a list of values each; include adds combinations, or values to combinations, exclude leaves some out, as in CI matrices.", form: formMatrix, examples: []any{map[string]any{"pose": []any{"idle", "attack"}}}},
+	{name: "repeat", doc: "Makes that many variations, id-1, id-2, …, each with its own seed where the model takes one.", form: formCount, examples: []any{4}},
+	{name: "tags", doc: "Words to choose items by, with --tag.", form: formTags, examples: []any{[]any{"cutscene"}}},
+	{name: "key", doc: "The name of this item's assets, instead of the manifest's key.", form: formText},
+	{name: "salt", doc: "Any text. Changing it makes the item anew.", form: formText},
+}
+
+// fields are the entries of a mapping that its key table knows.
+type fields map[string]*entry
+
+// fields reads a mapping by its table: what is unknown or missing is reported. It is nil when n is no mapping.
+func (r *reader) fields(n *node, what string, table []key) fields {
+	if n.kind != mapping {
+		r.problem(n.at, fmt.Sprintf("%s is a mapping of keys to values, not %s", what, n.kind), "")
+		return nil
+	}
+	fs := make(fields, len(n.entries))
+	for i := range n.entries {
+		e := &n.entries[i]
+		if what == theManifest && strings.HasPrefix(e.key, "x-") {
+			continue // a place for anchors
+		}
+		if slices.ContainsFunc(table, func(k key) bool { return k.name == e.key }) {
+			fs[e.key] = e
+			continue
+		}
+		hint := didYouMean(e.key, names(table))
+		if hint == "" {
+			hint = "it can hold: " + strings.Join(slices.Collect(names(table)), ", ")
+		}
+		r.problem(e.at, fmt.Sprintf("unknown key %q in %s", e.key, what), hint)
+	}
+	for _, k := range table {
+		if k.required && fs[k.name] == nil {
+			r.problem(n.at, fmt.Sprintf("%s has no %s", what, k.name), "")
+		}
+	}
+	return fs
+}
+
+// theManifest is what messages call the whole.
+const theManifest = "the manifest"
+
+func names(table []key) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, k := range table {
+			if !yield(k.name) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/mattn/go-runewidth"
+
+	"dailies/pipeline"
+)
+
+// A Problem is something to say about one place in a manifest.
+type Problem struct {
+	At      pipeline.Position
+	Message string // lower case, no full stop
+	Hint    string // what to write instead; may be empty
+	Item    string // the id of the (first) item it was met in; empty when it is about no item
+
+	more   int    // further items that met the same at the same place
+	source string // the line, or the part of a very long one that is around the column
+	before int    // characters of source that come before the column
+}
+
+// String is the problem on one line, without the source.
+func (p Problem) String() string {
+	var b strings.Builder
+	if at := p.At.String(); at != "" {
+		b.WriteString(at + ": ")
+	}
+	switch {
+	case p.Item != "" && p.more == 1:
+		fmt.Fprintf(&b, "item %q and 1 more: ", p.Item)
+	case p.Item != "" && p.more > 1:
+		fmt.Fprintf(&b, "item %q and %d more: ", p.Item, p.more)
+	case p.Item != "":
+		fmt.Fprintf(&b, "item %q: ", p.Item)
+	}
+	b.WriteString(p.Message)
+	return b.String()
+}
+
+// Format writes the problem for people: file:line:col and the message, the source line with a caret under the
+// column, and the hint. Control characters of the source are shown as �, so that a manifest cannot draw on a terminal.
+func (p Problem) Format(w io.Writer, color bool) {
+	paint := func(code, s string) string {
+		if !color {
+			return s
+		}
+		return "\x1b[" + code + "m" + s + "\x1b[0m"
+	}
+	fmt.Fprintln(w, paint("1", visible(p.String())))
+	if p.source != "" {
+		shown := visible(p.source)
+		fmt.Fprintf(w, "    %s\n", shown)
+		fmt.Fprintf(w, "    %s%s\n", blank(firstRunes(shown, p.before)), paint("1;31", "^"))
+	}
+	if p.Hint != "" {
+		fmt.Fprintf(w, "  %s %s\n", paint("36", "hint:"), visible(p.Hint))
+	}
+}
+
+// visible replaces what would not show as itself: control characters, direction marks.
+func visible(s string) string {
+	const joiner = '\u200d' // holds emoji together
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || r == joiner || unicode.IsPrint(r) || unicode.Is(unicode.Zs, r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+// blank is white space as wide as s on a terminal: tabs stay tabs, wide characters count twice.
+func blank(s string) string {
+	wide := runewidth.Condition{} // not the locale's: the same everywhere
+	var b strings.Builder
+	for i, part := range strings.Split(s, "\t") {
+		if i > 0 {
+			b.WriteByte('\t')
+		}
+		b.WriteString(strings.Repeat(" ", wide.StringWidth(part)))
+	}
+	return b.String()
+}
+
+func firstRunes(s string, n int) string {
+	for i := range s {
+		if n == 0 {
+			return s[:i]
+		}
+		n--
+	}
+	return s
+}
+
+// Problems are all that is wrong with a manifest, by position. They are an error of code manifest_invalid.
+type Problems []Problem
+
+func (ps Problems) Error() string {
+	switch len(ps) {
+	case 0:
+		return "no problems"
+	case 1:
+		return ps[0].String()
+	}
+	return fmt.Sprintf("%s (and %d more problems)", ps[0], len(ps)-1)
+}
+
+// Code is the row of the closed table these belong to.
+func (ps Problems) Code() pipeline.Code { return pipeline.CodeManifest }
+
+// As lets errors.As find a *pipeline.Error, so that whoever only asks for the code need not know this type.
+func (ps Problems) As(target any) bool {
+	t, ok := target.(**pipeline.Error)
+	if !ok || len(ps) == 0 {
+		return false
+	}
+	*t = &pipeline.Error{Code: pipeline.CodeManifest, Message: ps.Error(), Hint: ps[0].Hint}
+	return true
+}
+
+// maxProblems bounds what a hopeless file can make us say.
+const maxProblems = 1000
+
+// collector gathers problems; those of the same words at the same place count as one.
+type collector struct {
+	file string
+	src  *source
+	list []Problem
+	seen map[place]int
+	left int // not kept: over the bound
+}
+
+type place struct {
+	pos
+	message string
+}
+
+func (c *collector) add(at pos, item, message, hint string) {
+	key := place{at, message}
+	if i, ok := c.seen[key]; ok {
+		if item != "" && item != c.list[i].Item {
+			c.list[i].more++
+		}
+		return
+	}
+	if len(c.list) >= maxProblems {
+		c.left++
+		return
+	}
+	if c.seen == nil {
+		c.seen = map[place]int{}
+	}
+	c.seen[key] = len(c.list)
+	p := Problem{At: c.position(at), Message: message, Hint: hint, Item: item}
+	p.source, p.before = excerpt(c.src.line(at.line), int(at.col)-1)
+	c.list = append(c.list, p)
+}
+
+func (c *collector) position(at pos) pipeline.Position {
+	return pipeline.Position{File: c.file, Line: int(at.line), Col: int(at.col)}
+}
+
+// sorted is what was gathered, by place.
+func (c *collector) sorted() []Problem {
+	slices.SortStableFunc(c.list, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Col, b.At.Col), cmp.Compare(a.Message, b.Message))
+	})
+	if c.left > 0 {
+		c.list = append(c.list, Problem{At: pipeline.Position{File: c.file}, Message: fmt.Sprintf("%d more problems are not shown", c.left)})
+	}
+	return c.list
+}
+
+// excerpt is the part of a line to show when the place is col characters in.
+func excerpt(line string, col int) (part string, before int) {
+	const most = 160
+	col = max(col, 0)
+	if len(line) <= most {
+		return line, col
+	}
+	runes := []rune(line)
+	col = min(col, len(runes))
+	from := max(0, min(col-most/2, len(runes)-most))
+	to := min(len(runes), from+most)
+	part, before = string(runes[from:to]), col-from
+	if from > 0 {
+		part, before = "…"+part, before+1
+	}
+	if to < len(runes) {
+		part += "…"
+	}
+	return part, before
+}

@@ -1,0 +1,295 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Bounds on what a manifest may make us hold. The file itself is bounded by maxBytes.
+const (
+	maxBytes  = 10 << 20
+	maxValues = 2_000_000 // values in the file
+	maxAlias  = 1_000_000 // values that aliases stand for
+	maxDepth  = 100
+)
+
+// parseYAML reads the one document of a manifest; nil when it cannot be read, with the problem reported.
+func (r *reader) parseYAML() *yaml.Node {
+	if at, message, hint := r.src.flaw(); message != "" {
+		r.problem(at, message, hint)
+		return nil
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(r.src.text))
+	var doc, second yaml.Node
+	err := dec.Decode(&doc)
+	switch {
+	case errors.Is(err, io.EOF) || err == nil && empty(&doc):
+		r.problem(pos{1, 1}, "the manifest is empty", "dailies init writes one to start from")
+		return nil
+	case err != nil:
+		r.syntaxProblem(err)
+		return nil
+	}
+	switch err := dec.Decode(&second); {
+	case err == nil:
+		r.problem(nodePos(&second), "a second document begins here", "a manifest is one document: delete the line of dashes, or make two files")
+		return nil
+	case !errors.Is(err, io.EOF):
+		r.syntaxProblem(err)
+		return nil
+	}
+	return doc.Content[0]
+}
+
+func empty(doc *yaml.Node) bool {
+	return len(doc.Content) == 0 || doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].Tag == "!!null"
+}
+
+func nodePos(n *yaml.Node) pos { return pos{int32(n.Line), int32(n.Column)} }
+
+var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntaxProblem puts the YAML reader's error into plain words and at the right place. The reader names the line where
+// the broken construct began, or none; the line to blame is the last one of the shortest beginning of the file
+// that is broken in the same way.
+func (r *reader) syntaxProblem(err error) {
+	named, message := 1, strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := yamlError.FindStringSubmatch(err.Error()); m != nil {
+		named, _ = strconv.Atoi(m[1])
+		message = m[2]
+	}
+	if name, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
+		name = strings.TrimSuffix(name, "' referenced")
+		at := r.src.find(pos{1, 1}, "*"+name, len(r.src.text))
+		r.problem(at, fmt.Sprintf("*%s stands for an anchor &%s, and there is none", name, name), "a text that begins with * needs quotes")
+		return
+	}
+	line := int32(max(1, min(named, len(r.src.lines))))
+	if len(r.src.text) <= 1<<20 {
+		line = int32(r.firstBroken(named-1, message))
+	}
+	shown := r.src.line(line)
+	indent := len(shown) - len(strings.TrimLeft(shown, " \t"))
+	at := pos{line, int32(indent + 1)}
+	if tab := strings.IndexByte(shown[:indent], '\t'); tab >= 0 {
+		r.problem(pos{line, int32(tab + 1)}, "a tab in the indentation", "YAML is indented with spaces: replace the tab")
+		return
+	}
+	words, hint := plainWords(message, strings.TrimSpace(shown))
+	r.problem(at, words, hint)
+}
+
+// firstBroken finds, by halving, the number of lines of the shortest beginning of the file that breaks with message;
+// it takes the reader's word that the first sound lines are well.
+func (r *reader) firstBroken(sound int, message string) int {
+	breaks := func(lines int) bool {
+		var n yaml.Node
+		err := yaml.Unmarshal(r.src.upTo(lines), &n)
+		return err != nil && strings.HasSuffix(err.Error(), message)
+	}
+	lo, hi := max(0, min(sound, len(r.src.lines)-1)), len(r.src.lines)
+	if lo > 0 && breaks(lo) {
+		lo = 0
+	}
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; breaks(mid) {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return hi
+}
+
+// plainWords says what a YAML error means to somebody who never heard of block mappings.
+func plainWords(message, line string) (words, hint string) {
+	const quote = "put the text between double quotes"
+	switch {
+	case strings.Contains(line, "${") && !strings.Contains(line, `"${`) && strings.ContainsAny(line, "[{"):
+		return "YAML cannot read this line", `inside [ ] and { }, write "${…}" with quotes`
+	case strings.Contains(message, "mapping values are not allowed"):
+		return `a second ": " in one line, or a line indented too far`, quote + `, or align the line with the ones above`
+	case strings.Contains(message, "could not find expected ':'"):
+		return `a line without its "key:"`, "a text over several lines begins with key: > on a line of its own, and is indented"
+	case strings.Contains(message, "cannot start any token"):
+		return "a value cannot begin with this character", quote
+	case strings.Contains(message, "did not find expected key"), strings.Contains(message, "expected '-' indicator"):
+		return "this line does not fit the ones above", "align it with the lines it belongs to; " + quote + " if it is one text that begins with a quote, { or ["
+	case strings.Contains(message, "expected ',' or ']'"):
+		return "a list that began with [ goes on without a comma, or is never closed", "add the missing , or ]"
+	case strings.Contains(message, "expected ',' or '}'"):
+		return "a mapping that began with { goes on without a comma, or is never closed", "add the missing , or }"
+	case strings.Contains(message, "unexpected end of stream"), strings.Contains(message, "unexpected document indicator"):
+		return "a text that began with a quote is never closed", "add the missing quote"
+	case strings.Contains(message, "escape"), strings.Contains(message, "hexdecimal"):
+		return `a \ that YAML does not know, between double quotes`, `write \\ for a backslash, or use single quotes`
+	case strings.Contains(message, "tab character"):
+		return "a tab in the indentation", "YAML is indented with spaces: replace the tab"
+	case strings.Contains(message, "exceeded max depth"):
+		return "the values are nested too deeply", ""
+	case strings.Contains(message, "tag"):
+		return "a value cannot begin with !", quote
+	case strings.Contains(message, "directive"), strings.Contains(message, "incompatible YAML"):
+		return "a line that begins with % is not for manifests", "delete it"
+	case strings.Contains(message, "attempted to go past the end"), strings.Contains(message, "document start"):
+		return "something stands after the end of the document", "delete it"
+	}
+	return "not YAML: " + message, ""
+}
+
+// convert makes a node of what the YAML reader read. It resolves aliases and merge keys, and reports duplicate
+// keys, keys that are not text, tags and whatever is too deep or too much; then the node is nothing.
+func (r *reader) convert(y *yaml.Node, depth int) *node {
+	n := &node{at: nodePos(y)}
+	if depth > maxDepth {
+		r.problem(n.at, fmt.Sprintf("nested more than %d deep", maxDepth), "")
+		return n
+	}
+	if y.Kind == yaml.AliasNode {
+		return r.convertAlias(y, depth)
+	}
+	if r.inAlias > 0 {
+		if r.aliased++; r.aliased > maxAlias {
+			return n
+		}
+	}
+	if y.Style&yaml.TaggedStyle != 0 && !plainTags[y.Tag] {
+		r.problem(n.at, fmt.Sprintf("the tag %s means nothing here", y.Tag), "a text that begins with ! needs quotes")
+		return n
+	}
+	switch y.Kind {
+	case yaml.SequenceNode:
+		n.kind, n.list = list, make([]*node, len(y.Content))
+		for i, c := range y.Content {
+			n.list[i] = r.convert(c, depth+1)
+		}
+	case yaml.MappingNode:
+		n.kind = mapping
+		r.convertEntries(n, y, depth)
+	case yaml.ScalarNode:
+		n.raw = y.Value
+		n.plain = y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
+		switch y.Tag {
+		case "!!null":
+			n.kind = null
+		case "!!bool":
+			n.kind = boolean
+		case "!!int", "!!float":
+			n.kind = number
+		default: // text, dates, and << where no key is
+			n.kind = text
+		}
+	}
+	return n
+}
+
+var plainTags = map[string]bool{"!!str": true, "!!map": true, "!!seq": true}
+
+// convertAlias puts what the anchor names in the alias's place. A file of a few lines can name more values than
+// there are atoms; so they are counted.
+func (r *reader) convertAlias(y *yaml.Node, depth int) *node {
+	if r.open[y.Alias] {
+		r.problem(nodePos(y), fmt.Sprintf("*%s stands for something that holds it", y.Value), "")
+		return &node{at: nodePos(y)}
+	}
+	if r.open == nil {
+		r.open = map[*yaml.Node]bool{}
+	}
+	r.open[y.Alias] = true
+	r.inAlias++
+	n := r.convert(y.Alias, depth+1)
+	r.inAlias--
+	delete(r.open, y.Alias)
+	if r.aliased > maxAlias && !r.bomb {
+		r.bomb = true
+		r.problem(nodePos(y), "the aliases stand for more than 1,000,000 values", "use vars, defaults or matrix instead")
+	}
+	return n
+}
+
+func (r *reader) convertEntries(n *node, y *yaml.Node, depth int) {
+	n.entries = make([]entry, 0, len(y.Content)/2)
+	index := keyIndex{n: n}
+	var merges []*node
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		k, v := y.Content[i], y.Content[i+1]
+		if k.Kind == yaml.AliasNode {
+			k = k.Alias
+		}
+		if k.Kind == yaml.ScalarNode && k.Tag == "!!merge" {
+			merges = append(merges, r.convert(v, depth+1))
+			continue
+		}
+		if k.Kind != yaml.ScalarNode || k.Tag == "!!null" && k.Value == "" {
+			r.problem(nodePos(k), "a key must be a word", `put a text that begins with { or [ between double quotes`)
+			continue
+		}
+		if first := index.find(k.Value); first != nil {
+			r.problem(nodePos(k), fmt.Sprintf("%q is given twice; first in line %d", k.Value, first.at.line), "keep one of the two")
+			continue
+		}
+		index.add(entry{key: k.Value, at: nodePos(k), value: r.convert(v, depth+1)})
+	}
+	for _, m := range merges {
+		r.merge(&index, m)
+	}
+}
+
+// merge adds the entries of << that the mapping does not have itself; of several mappings the first wins.
+func (r *reader) merge(index *keyIndex, m *node) {
+	switch m.kind {
+	case mapping:
+		for _, e := range m.entries {
+			if index.find(e.key) == nil {
+				index.add(e)
+			}
+		}
+	case list:
+		for _, e := range m.list {
+			if e.kind != mapping {
+				r.problem(e.at, "<< takes mappings", "write <<: *name, where name is the anchor of a mapping")
+				continue
+			}
+			r.merge(index, e)
+		}
+	default:
+		r.problem(m.at, "<< takes a mapping", "write <<: *name, where name is the anchor of a mapping")
+	}
+}
+
+// keyIndex finds keys of a mapping while it is built; large ones through a map, so that nothing is quadratic.
+type keyIndex struct {
+	n    *node
+	keys map[string]int
+}
+
+func (x *keyIndex) find(key string) *entry {
+	if x.keys == nil {
+		return x.n.get(key)
+	}
+	if i, ok := x.keys[key]; ok {
+		return &x.n.entries[i]
+	}
+	return nil
+}
+
+func (x *keyIndex) add(e entry) {
+	x.n.entries = append(x.n.entries, e)
+	if x.keys != nil {
+		x.keys[e.key] = len(x.n.entries) - 1
+		return
+	}
+	if len(x.n.entries) == 16 {
+		x.keys = make(map[string]int, 64)
+		for i, e := range x.n.entries {
+			x.keys[e.key] = i
+		}
+	}
+}

@@ -89,7 +89,7 @@ var traits = map[Code]Traits{
 	CodeRateLimited:       {Exit: ExitFailed, Retry: true, Again: true, Hint: "another program shares this project's 100 requests a minute; lower --requests-per-minute"},
 	CodeConcurrency:       {Exit: ExitFailed, Retry: true, Again: true, Hint: "the team's generation slots are taken; run the same command again later"},
 	CodeCredits:           {Exit: ExitRefused, StopsRun: true, Again: true, Hint: "buy creative units or raise the spending limit, then run the same command again"},
-	CodeBudget:            {Exit: ExitBudget, StopsRun: true, Again: true, Hint: "raise limits.budget or --budget, then run the same command again: what is delivered is not bought twice"},
+	CodeBudget:            {Exit: ExitBudget, Again: true, Hint: "raise limits.budget or --budget, then run the same command again: what is delivered is not bought twice"},
 	CodeAPIUnavailable:    {Exit: ExitFailed, Retry: true, Again: true, Hint: "the API did not answer well; run the same command again later"},
 	CodeAPIUnreadable:     {Exit: ExitFailed, Retry: true, Again: true, Hint: "something between here and the API answers in its stead (a proxy?); run the same command again later"},
 	CodeQuoteBought:       {Exit: ExitInternal, StopsRun: true, Charged: true, Hint: "a price question started a paid job: stop using this version with this API and report it"},
@@ -164,6 +164,16 @@ func (e *Error) HintText() string {
 		return e.Hint
 	}
 	return e.Code.Traits().Hint
+}
+
+// at returns the error with a place in the user's file, unless it has one.
+func (e *Error) at(p Position) *Error {
+	if e.At.Line > 0 {
+		return e
+	}
+	placed := *e
+	placed.At = p
+	return &placed
 }
 
 // Errorf makes an Error; a %w operand is its cause.

@@ -10,6 +10,7 @@ const (
 	StageQuote      Stage = "quote"      // its price is being asked
 	StageSlot       Stage = "slot"       // it waits for a generation slot
 	StageSubmit     Stage = "submit"     // the paid request is in the air
+	StageSettle     Stage = "settle"     // the answer to its paid request was lost; its job is looked for
 	StageGenerating Stage = "generating" // the API works on it
 	StageFetch      Stage = "fetch"      // its assets flow to the destination
 	StageDone       Stage = "done"       // it is answered for

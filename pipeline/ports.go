@@ -76,6 +76,7 @@ type Job struct {
 	Hint      string // the API's words for what to do
 	Cost      CU
 	NoRefund  bool // a failure of this job keeps its price
+	Moderated bool // it failed because the provider refuses the content
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

@@ -1,0 +1,297 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"dailies/internal/retry"
+)
+
+// lost finds the jobs of submits whose answers never came. The API has no idempotency key and no client reference;
+// what is left is the listing of jobs: same model, created since the intent, the same inputs, and not known to be
+// anybody else's. Our own seed, where the model takes one, makes the inputs unmistakable. Identical payloads are
+// interchangeable: any job may stand for any of them, but each for one only.
+type lost struct {
+	run *run
+
+	mu      sync.Mutex
+	claimed map[string]bool // job ids that belong to an item
+	air     map[string]int  // bodies being submitted right now: a job of one may not be listed as lost
+
+	looking turn // one look at the listing serves all that wait for one
+	listing []Job
+	began   time.Time
+	since   time.Time
+}
+
+const (
+	// clockSkew is how far the API's clock may be behind ours before a job of ours looks older than its intent.
+	clockSkew = 5 * time.Second
+	// listingAge is for how long one look at the listing serves others.
+	listingAge = 2 * time.Second
+	// defaultGrace is how long a job is given to show up in the listing. How far the listing lags is not documented.
+	defaultGrace = 2 * time.Minute
+)
+
+var settlePolicy = retry.Policy{Attempts: 1, Base: 2 * time.Second, Max: 20 * time.Second}
+
+func newLost(r *run) *lost {
+	return &lost{run: r, claimed: map[string]bool{}, air: map[string]int{}, looking: newTurn()}
+}
+
+func bodyKey(model string, payload json.RawMessage) string { return model + "\n" + string(payload) }
+
+// claim marks a job as somebody's.
+func (l *lost) claim(jobID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if jobID != "" {
+		l.claimed[jobID] = true
+	}
+}
+
+// inTheAir marks a body as being submitted; the returned function ends that, with the job id if one came back.
+func (l *lost) inTheAir(model string, payload json.RawMessage) (landed func(jobID string)) {
+	key := bodyKey(model, payload)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.air[key]++
+	return func(jobID string) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.air[key]--; l.air[key] == 0 {
+			delete(l.air, key)
+		}
+		if jobID != "" {
+			l.claimed[jobID] = true
+		}
+	}
+}
+
+// settle finds out what became of a submit whose answer was lost. Afterwards the record says submitted, when the
+// job was found, or refused, when the grace period has shown that there is none; an error means that it is unknown.
+func (r *run) settle(t *task) error {
+	grace := r.Grace
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	settled := t.rec.IntendedAt.Add(grace)
+	r.stage(t, StageSettle)
+	var trouble error
+	for attempt := 1; ; attempt++ {
+		job, found, looked, err := r.lost.find(r.following, t)
+		switch {
+		case found:
+			return r.adopt(t, job)
+		case err != nil:
+			trouble = err
+			if attempt >= callPolicy.Attempts && time.Now().After(settled) || !AsError(err).Code.Traits().Retry {
+				return unknown(t, "its job could not be looked for: "+err.Error(), "")
+			}
+		case looked.After(settled):
+			return r.giveUp(t, grace)
+		}
+		wait := settlePolicy.Wait(attempt, 0)
+		if left := time.Until(settled); left > 0 {
+			wait = min(wait, left+time.Millisecond)
+		}
+		if !retry.Sleep(r.following, wait) {
+			why := "the run ended before its job was found"
+			if trouble != nil {
+				why += " (" + trouble.Error() + ")"
+			}
+			return unknown(t, why, "")
+		}
+	}
+}
+
+// adopt takes a job that was found as the item's own.
+func (r *run) adopt(t *task, job Job) error {
+	rec := t.rec
+	rec.State, rec.JobID, rec.SubmittedAt = Submitted, job.ID, job.CreatedAt
+	cost := job.Cost
+	if cost == 0 && rec.Quoted != nil {
+		cost = *rec.Quoted
+	}
+	rec.Cost = &cost
+	if err := r.save(t, rec); err != nil {
+		return err
+	}
+	if t.inherited == 0 {
+		r.budget.settle(t.reserved, cost)
+		t.quoted += t.reserved
+		t.spent += cost
+		t.reserved = 0
+		r.money()
+	}
+	r.notice(t, "its job %s was found: nothing is paid again", job.ID)
+	return nil
+}
+
+// giveUp concludes that a submit bought nothing: its job has not shown up within the grace period.
+func (r *run) giveUp(t *task, grace time.Duration) error {
+	if r.OnLost == Hold {
+		return unknown(t, fmt.Sprintf("no job of it showed up within %v", grace),
+			"look for it in the Scenario web app; if it is not there, run again with --on-lost-submit adopt-or-resubmit")
+	}
+	if t.rec.Lost > 0 {
+		return unknown(t, "the answer was lost twice, and no job showed up either time",
+			"look for its jobs in the Scenario web app; change the item's salt to have it made anew")
+	}
+	rec := t.rec
+	rec.State = Refused
+	rec.Lost++
+	if err := r.save(t, rec); err != nil {
+		return err
+	}
+	r.freeSlot(t)
+	r.budget.release(t.reserved)
+	r.budget.inherit(-t.inherited)
+	t.reserved, t.inherited = 0, 0
+	r.money()
+	r.notice(t, "no job of it showed up within %v: it is submitted once more", grace)
+	return nil
+}
+
+func unknown(t *task, why, hint string) *Error {
+	return &Error{Code: CodeSubmitLost, Message: fmt.Sprintf("the answer to its submit at %s was lost: %s", t.rec.IntendedAt.Format(time.RFC3339), why), Hint: hint}
+}
+
+// find looks for the job of a task's intent. looked is when the look began; it is zero when the look cannot prove
+// that there is no job.
+func (l *lost) find(ctx context.Context, t *task) (job Job, found bool, looked time.Time, err error) {
+	if err := l.looking.take(ctx); err != nil {
+		return Job{}, false, time.Time{}, err
+	}
+	defer l.looking.give()
+	key := bodyKey(t.rec.Model, t.rec.Payload)
+	since := t.rec.IntendedAt.Add(-clockSkew)
+	if l.isInTheAir(key) {
+		return Job{}, false, time.Time{}, nil // a twin is being submitted: what is listed may be the twin's
+	}
+	if time.Since(l.began) > listingAge || since.Before(l.since) {
+		l.began, l.since, l.listing = time.Now(), since, nil
+		for j, err := range l.run.API.Jobs(ctx, since) {
+			if err != nil {
+				l.began = time.Time{}
+				return Job{}, false, time.Time{}, err
+			}
+			l.listing = append(l.listing, j)
+		}
+	}
+	for _, j := range l.listing {
+		if j.Model != t.rec.Model || j.CreatedAt.Before(since) || l.isClaimed(j.ID) {
+			continue
+		}
+		same, err := l.sameInputs(ctx, t.rec.Payload, j.Input)
+		if err != nil {
+			return Job{}, false, time.Time{}, err
+		}
+		if !same {
+			continue
+		}
+		if l.isInTheAir(key) {
+			return Job{}, false, time.Time{}, nil
+		}
+		l.claim(j.ID)
+		return j, true, l.began, nil
+	}
+	return Job{}, false, l.began, nil
+}
+
+func (l *lost) isInTheAir(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.air[key] > 0
+}
+
+func (l *lost) isClaimed(jobID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.claimed[jobID]
+}
+
+// sameInputs reports whether a job was made from a body: everything that was sent is there. What the API adds
+// (the model id, defaults) does not count. A long text may be shown as the id of a text asset.
+func (l *lost) sameInputs(ctx context.Context, sent json.RawMessage, listed map[string]any) (bool, error) {
+	body, err := decodeBody(sent)
+	if err != nil {
+		return false, nil
+	}
+	for k, v := range body {
+		got, ok := listed[k]
+		if !ok {
+			return false, nil
+		}
+		if sameValue(v, got) {
+			continue
+		}
+		text, isText := v.(string)
+		id, isString := got.(string)
+		if !isText || !isString || !strings.HasPrefix(id, "asset_") || strings.HasPrefix(text, "asset_") {
+			return false, nil
+		}
+		assets, err := l.run.API.Assets(ctx, []string{id})
+		if err != nil {
+			return false, err
+		}
+		if shown := assets[id].Text; shown == "" || !strings.HasPrefix(text, shown) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func decodeBody(sent json.RawMessage) (map[string]any, error) {
+	d := json.NewDecoder(strings.NewReader(string(sent)))
+	d.UseNumber()
+	var body map[string]any
+	return body, d.Decode(&body)
+}
+
+// sameValue compares JSON values; numbers by value, whatever their spelling.
+func sameValue(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k, v := range a {
+			if w, ok := b[k]; !ok || !sameValue(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !sameValue(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	case json.Number:
+		x, err := strconv.ParseFloat(string(a), 64)
+		if err != nil {
+			return false
+		}
+		switch b := b.(type) {
+		case json.Number:
+			y, err := strconv.ParseFloat(string(b), 64)
+			return err == nil && x == y
+		case float64:
+			return x == b
+		}
+		return false
+	}
+	return a == b
+}

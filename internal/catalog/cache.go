@@ -57,7 +57,7 @@ func (c Cache) Refresh(ctx context.Context, fetch func(ctx context.Context, id s
 
 func refresh(ctx context.Context, root *os.Root, fetch func(context.Context, string) (json.RawMessage, error), id string) error {
 	if !validID(id) {
-		return &pipeline.Error{Code: pipeline.CodeModelUnknown, Message: fmt.Sprintf("%q cannot be a model's id", id)}
+		return &pipeline.Error{Code: pipeline.CodeNotFound, Message: fmt.Sprintf("%q cannot be a model's id", id)}
 	}
 	at := time.Now().UTC().Truncate(time.Second)
 	data, err := fetch(ctx, id)

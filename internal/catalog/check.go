@@ -99,7 +99,7 @@ func (c *checker) object(path []any, list []Input, obj map[string]any) map[strin
 			where = " in " + label(path)
 		}
 		c.out.Problems = append(c.out.Problems, pipeline.Finding{Path: under(path, key), OnKey: true, Hint: hint,
-			Message: fmt.Sprintf("%s has no input %q%s", c.model.Name, key, where)})
+			Message: fmt.Sprintf("%s has no input %s%s", c.model.Name, quote(key), where)})
 	}
 	for i := range list {
 		in := &list[i]

@@ -182,6 +182,9 @@ func inputs(records []inputRecord) ([]Input, error) {
 		if r.Name == "" {
 			return nil, fmt.Errorf("an input has no name")
 		}
+		if _, twice := input(list, r.Name); twice {
+			return nil, fmt.Errorf("there are two inputs %s", r.Name)
+		}
 		in := Input{Name: r.Name, Type: r.Type, Label: r.Label, Description: r.Description, Default: r.Default, Min: r.Min, Max: r.Max,
 			Step: r.Step, Allowed: r.AllowedValues, MinLength: r.MinLength, MaxLength: r.MaxLength, MaxBytes: r.MaxSize, MovesPrice: r.CostImpact}
 		if r.Type == File || r.Type == FileArray {

@@ -79,8 +79,8 @@ func (n *names) near(name string) []string {
 		if id == "" {
 			continue
 		}
-		d := distance(typed, form)
-		if d > min(max(1, len(typed)/3), 3) {
+		d, ok := within(min(max(1, len(typed)/3), 3), typed, form)
+		if !ok {
 			if !partOf(typed, form) {
 				continue
 			}
@@ -127,7 +127,7 @@ func partOf(typed, form string) bool {
 
 // unknown is the error for a name that is no model's.
 func (c *Catalog) unknown(name string) error {
-	e := &pipeline.Error{Code: pipeline.CodeModelUnknown, Message: fmt.Sprintf("model %q is not known", name)}
+	e := &pipeline.Error{Code: pipeline.CodeModelUnknown, Message: fmt.Sprintf("model %s is not known", quote(name))}
 	var ways []string
 	if near := c.names().near(name); len(near) > 0 {
 		ways = append(ways, "did you mean "+orList(near)+"?")

@@ -3,7 +3,6 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -18,6 +17,11 @@ func (m *Model) PayloadSchema() *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "object", Title: m.Name, Description: m.Description}
 	}
 	s := object(m.Inputs)
+	for i := range m.Inputs {
+		if in := &m.Inputs[i]; m.holdsJSON(in.Name) { // a list is written as text
+			s.Properties[in.Name].AnyOf = append(s.Properties[in.Name].AnyOf, &jsonschema.Schema{Type: "array"})
+		}
+	}
 	s.Title, s.Description, s.Deprecated = m.Name, m.Description, m.Successor != ""
 	return s
 }
@@ -64,50 +68,45 @@ func template() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: `\$\{[^}]+\}`}
 }
 
-func anyOf(s ...*jsonschema.Schema) *jsonschema.Schema {
-	return &jsonschema.Schema{AnyOf: append(s, &jsonschema.Schema{Type: "null"})}
+// anyOf lets any of the forms through, and null.
+func anyOf(forms ...*jsonschema.Schema) *jsonschema.Schema {
+	s := &jsonschema.Schema{}
+	for _, form := range append(forms, &jsonschema.Schema{Type: "null"}) {
+		if form.AnyOf != nil {
+			s.AnyOf = append(s.AnyOf, form.AnyOf...)
+		} else {
+			s.AnyOf = append(s.AnyOf, form)
+		}
+	}
+	return s
 }
 
 func (in *Input) schema() *jsonschema.Schema {
-	one := in.scalar()
 	switch in.Type {
-	case FileArray, StringArray, NumberArray, ModelArray:
-		list := &jsonschema.Schema{Type: "array", Items: one}
+	case FileArray, StringArray, NumberArray, ModelArray, InputsArray:
+		list := &jsonschema.Schema{Type: "array", Items: in.item()}
 		if in.Type != StringArray {
 			list.MinItems, list.MaxItems = limit(in.MinLength), limit(in.MaxLength)
 		}
-		return anyOf(list, one) // a single value is wrapped
-	case InputsArray:
-		item := &jsonschema.Schema{Type: "object"}
-		if in.Inputs != nil {
-			item = object(in.Inputs)
-		}
-		return anyOf(&jsonschema.Schema{Type: "array", Items: item, MinItems: limit(in.MinLength), MaxItems: limit(in.MaxLength)}, item)
+		return anyOf(list, in.item()) // a single value is wrapped
 	}
-	if one.AnyOf != nil {
-		return anyOf(one.AnyOf...)
-	}
-	return anyOf(one)
+	return anyOf(in.item())
 }
 
-// scalar is the schema of one value, or of one item of a list.
+// item is the schema of one value: the input's own, or one of its list.
+func (in *Input) item() *jsonschema.Schema {
+	if in.Type == InputsArray {
+		if in.Inputs == nil {
+			return &jsonschema.Schema{Type: "object"}
+		}
+		return object(in.Inputs)
+	}
+	return in.scalar()
+}
+
 func (in *Input) scalar() *jsonschema.Schema {
 	if len(in.Allowed) > 0 {
-		var enum []any
-		for _, v := range in.Allowed {
-			enum = append(enum, v)
-			text, isText := v.(string)
-			if !isText {
-				text = show(v)
-			}
-			if f, err := strconv.ParseFloat(text, 64); err == nil && jsonNumber(text) {
-				if !isText {
-					enum = enum[:len(enum)-1]
-				}
-				enum = append(enum, f) // where text is wanted, 5 becomes "5"
-			}
-		}
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: enum}, template()}}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: in.enum()}, template()}}
 	}
 	switch in.Type {
 	case Boolean:
@@ -125,6 +124,24 @@ func (in *Input) scalar() *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string"}
 	}
 	return &jsonschema.Schema{}
+}
+
+// enum is what is allowed, as an editor compares it: numbers as numbers, and 5 where "5" is wanted.
+func (in *Input) enum() []any {
+	var values []any
+	for _, v := range in.Allowed {
+		n, isNumber := v.(json.Number)
+		if text, ok := v.(string); ok {
+			n = json.Number(text)
+		}
+		if !isNumber {
+			values = append(values, v)
+		}
+		if f, err := n.Float64(); err == nil && jsonNumber(n.String()) {
+			values = append(values, f)
+		}
+	}
+	return values
 }
 
 func limit(n int) *int {

@@ -66,10 +66,10 @@ func meant(list []Input, key string) string {
 			}
 		}
 	}
-	best, bestAt := "", max(1, len(typed)/3)+1
+	best, limit := "", min(max(1, len(typed)/3), 4)
 	for _, in := range list {
-		if d := distance(typed, letters(in.Name)); d < bestAt {
-			best, bestAt = in.Name, d
+		if d, ok := within(limit, typed, letters(in.Name)); ok {
+			best, limit = in.Name, d-1
 		}
 	}
 	return best

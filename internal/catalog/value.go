@@ -42,7 +42,7 @@ func isFile(v any) bool {
 func (c *checker) unfit(path []any, v any, want, hint string) any {
 	is := show(v)
 	if s, ok := v.(string); ok {
-		is = strconv.Quote(s)
+		is = quote(s)
 	}
 	c.problem(path, fmt.Sprintf("%s takes %s, not %s", label(path), want, is), "%s", hint)
 	return c.free(path, "", v)
@@ -59,7 +59,7 @@ func (c *checker) text(path []any, in *Input, v any) any {
 			c.problem(path, fmt.Sprintf("%s %s is not one %s takes", label(path), n, c.model.Name), "use %s", choices(in.Allowed))
 			return v
 		}
-		c.note(path, fmt.Sprintf("%s: %s is sent as the text %q: %s takes text here", label(path), n, s, c.model.Name), "write %q to be exact", s)
+		c.note(path, fmt.Sprintf("%s: %s is sent as the text %s: %s takes text here", label(path), n, quote(s), c.model.Name), "write %s to be exact", quote(s))
 	}
 	if !isText {
 		if list, ok := v.([]any); ok && c.model.holdsJSON(in.Name) && len(path) == 1 {
@@ -123,11 +123,11 @@ func (c *checker) choice(path []any, in *Input, s string) any {
 
 // nearest is the allowed text closest to s, "" when none is close.
 func nearest(s string, allowed []any) string {
-	best, bestAt := "", max(1, len(s)/3)+1
+	best, limit := "", min(max(1, len(s)/3), 4)
 	for _, a := range allowed {
 		if a, ok := a.(string); ok {
-			if d := distance(strings.ToLower(s), strings.ToLower(a)); d < bestAt {
-				best, bestAt = a, d
+			if d, ok := within(limit, strings.ToLower(s), strings.ToLower(a)); ok {
+				best, limit = a, d-1
 			}
 		}
 	}
@@ -142,7 +142,7 @@ func (c *checker) number(path []any, in *Input, v any) any {
 	if s, isText := v.(string); isText && jsonNumber(strings.TrimSpace(s)) {
 		n, ok = json.Number(strings.TrimSpace(s)), true
 		if _, err := n.Float64(); err == nil {
-			c.note(path, fmt.Sprintf("%s: %q is sent as the number %s: %s takes a number here", label(path), s, n, c.model.Name), "write %s, without quotation marks", n)
+			c.note(path, fmt.Sprintf("%s: %s is sent as the number %s: %s takes a number here", label(path), quote(s), n, c.model.Name), "write %s, without quotation marks", n)
 		}
 	}
 	f, err := n.Float64()

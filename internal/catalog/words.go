@@ -23,10 +23,7 @@ func show(v any) string {
 		if plain(v) {
 			return v
 		}
-		if r := []rune(v); len(r) > 60 {
-			v = string(r[:57]) + "..."
-		}
-		return strconv.Quote(v)
+		return quote(v)
 	case json.Number:
 		return v.String()
 	case bool:
@@ -39,6 +36,14 @@ func show(v any) string {
 		return "an object"
 	}
 	return "a file"
+}
+
+// quote is s in quotation marks, cut where it is long.
+func quote(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		s = string(r[:57]) + "..."
+	}
+	return strconv.Quote(s)
 }
 
 func plain(s string) bool {
@@ -91,6 +96,15 @@ func follows(a, b any) bool {
 	i, err := strconv.Atoi(x)
 	j, err2 := strconv.Atoi(y)
 	return err == nil && err2 == nil && j == i+1
+}
+
+// within is the [distance] of a and b, if it is no more than limit.
+func within(limit int, a, b string) (d int, ok bool) {
+	if longer := len(a) - len(b); longer > 4*limit || -longer > 4*limit { // a letter has at most 4 bytes
+		return 0, false
+	}
+	d = distance(a, b)
+	return d, d <= limit
 }
 
 // distance is how many letters must be added, left out, replaced or swapped with their neighbour to make b of a.

@@ -125,10 +125,10 @@ type layout struct{ label, bar, count, words int }
 func layOut(cols, label, count, words int) layout {
 	const gap, leastBar, mostBar, leastWords = 2, 12, 40, 16
 	l := layout{label: min(label, max(cols/4, 6), 24), count: count}
-	rest := cols - l.label - l.count - 2*gap
+	rest := cols - l.label - l.count - 2 // a bar has ends of its own
 	switch {
 	case rest < leastBar: // no room for a bar
-		l.label = max(cols-l.count-gap, 0)
+		l.label = max(cols-l.count-1, 0)
 	case rest-gap-leastBar < leastWords: // for a bar and nothing else
 		l.bar = rest
 	default:
@@ -139,22 +139,19 @@ func layOut(cols, label, count, words int) layout {
 }
 
 func (b *bars) line(r row, l layout) string {
-	parts := []string{runewidth.FillRight(b.style.squeeze(r.label, l.label), l.label)}
+	line := runewidth.FillRight(b.style.squeeze(r.label, l.label), l.label) + " "
 	if l.bar > 0 {
-		parts = append(parts, b.draw(r.done, l.bar))
+		line += b.draw(r.done, l.bar) + " "
 	}
-	parts = append(parts, fmt.Sprintf("%*s", l.count, r.count))
+	line += fmt.Sprintf("%*s", l.count, r.count)
 	if l.words > 0 {
-		parts = append(parts, b.style.join(r.words, l.words))
+		line += "  " + b.style.join(r.words, l.words)
 	}
-	return pb.StripString(strings.TrimRight(strings.Join(parts, "  "), " "), max(b.width, 1))
+	return pb.StripString(strings.TrimRight(line, " "), max(b.width, 1))
 }
 
 func (b *bars) whole(now time.Time, t *tally, done float64) row {
 	r := row{label: b.label, done: done, count: fmt.Sprintf("%d/%d", t.done, t.items)}
-	if b.simulated {
-		r.words = append(r.words, word{"sandbox", yellow})
-	}
 	if n := t.failed(); n > 0 {
 		r.words = append(r.words, word{fmt.Sprintf("%d failed", n), red})
 	}
@@ -166,6 +163,9 @@ func (b *bars) whole(now time.Time, t *tally, done float64) row {
 		spent += "/" + t.budget.String()
 	}
 	r.words = append(r.words, word{spent + " CU", plain})
+	if b.simulated {
+		r.words = append(r.words, word{"sandbox", yellow})
+	}
 	if t.bytes > 0 {
 		r.words = append(r.words, word{pipeline.Size(t.bytes), plain})
 	}

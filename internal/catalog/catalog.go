@@ -120,12 +120,15 @@ func (c *Catalog) Contract(name string) (pipeline.Contract, error) {
 // Model finds a model by alias or id; an id may be written without its "model_", and with dots for dashes, where
 // that leaves no doubt. The error is CodeModelUnknown, with near names as its hint.
 func (c *Catalog) Model(name string) (*Model, error) {
+	if _, ok := c.records[name]; ok {
+		return c.model(name), nil
+	}
 	id, ok := c.names().find(name)
 	if !ok {
 		return nil, c.unknown(name)
 	}
 	m := c.model(id)
-	if bare(name) != bare(id) && c.names().gone[bare(name)] == id {
+	if c.names().gone[bare(name)] == id {
 		copied := *m
 		copied.remark = &pipeline.Finding{Message: fmt.Sprintf("%s is not an id the API knows any more; %s is used", name, id),
 			Hint: "write model: " + c.names().short(id)}

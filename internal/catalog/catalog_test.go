@@ -287,6 +287,10 @@ func TestLiveRecordsWin(t *testing.T) {
 	if m, err := live.Model("bare"); err != nil || len(m.Check(map[string]any{"anything": true}).Problems) > 0 {
 		t.Errorf("a record without inputs says nothing about the payload: %v", err)
 	}
+	back := base.With(map[string]json.RawMessage{"model_kling-3-0": json.RawMessage(`{"id":"model_kling-3-0","name":"Kling 3 is back","inputs":[]}`)})
+	if m, err := back.Model("model_kling-3-0"); err != nil || m.Name != "Kling 3 is back" {
+		t.Errorf("an id that lives again: %v, %v", m, err)
+	}
 	if m, _ := base.Model("veo-3.1"); m.Name != "Google Veo 3.1" {
 		t.Error("With altered the catalog it was called on")
 	}
@@ -321,6 +325,33 @@ func TestRulesFitTheirModels(t *testing.T) {
 			if statements != 1 {
 				t.Errorf("%s: rule %d makes %d statements", id, i, statements)
 			}
+		}
+	}
+}
+
+func TestRulesInWords(t *testing.T) {
+	c := Snapshot()
+	for name, want := range map[string][]string{
+		"veo-3.1": {"image and referenceImages exclude each other: a clip starts from a first frame or from references",
+			"duration is 8 with referenceImages", `aspectRatio cannot be "9:16" with referenceImages`,
+			"it needs prompt, image or referenceImages", "no effect has referenceImagesType without referenceImages"},
+		"kling-v3-omni": {"multiPrompt is the JSON text of at most 6 {prompt, duration}, each duration a part of duration",
+			"generateAudio cannot be true with referenceVideo", "referenceImages: at most 4 with referenceVideo",
+			"no effect has videoReferenceType without referenceVideo"},
+		"happy-horse-r2v-1.1": {"the prompt calls the referenceImages character1, character2, … in their order"},
+		"lyria-2":             nil,
+	} {
+		m, err := c.Model(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Rules(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for m := range c.Models() {
+		if slices.Contains(m.Rules(), "") {
+			t.Errorf("%s: a rule without words", m.ID)
 		}
 	}
 }

@@ -154,6 +154,7 @@ func TestProblems(t *testing.T) {
 		{"kling-v2.6-i2v-pro", `{"prompt":"x","image":"asset_a","lastFrameImage":"asset_b","generateAudio":true}`, "generateAudio", "generateAudio cannot be true with lastFrameImage", "leave out lastFrameImage"},
 		{"kling-lip-sync", `{"videoUrl":"asset_v","audioFile":"asset_a","text":"hi"}`, "text key", "audioFile and text exclude each other", "keep one"},
 		{"kling-o1-r2v", `{"prompt":"x","images":["a","b","c","d"],"elements":[{},{},{},{}]}`, "images", "images and elements: 8 are too many", "leave 1 out"},
+		{"meshy-7-txt23d", `{"prompt":"x","shouldRemesh":true,"textureResolution":"8k","topology":"quad"}`, "topology", "topology cannot be quad with shouldRemesh: true and textureResolution: 8k", "change topology"},
 		{"seedance-2.0", `{"prompt":"x","image":"asset_a","referenceVideos":["asset_b"]}`, "referenceVideos key", "exclude each other", "keep one"},
 		{"seedance-2.0", `{"prompt":"x","referenceAudio":["asset_b"]}`, "", "needs referenceImages or referenceVideos with referenceAudio", "add one"},
 		{"happy-horse-r2v", `{"prompt":"character1 fights character3","referenceImages":["asset_a","asset_b"]}`, "prompt", "the prompt speaks of character3, but referenceImages has 2", "character1 is the first"},
@@ -365,6 +366,34 @@ func TestLiveContractFields(t *testing.T) {
 		if want == "" && len(got.Problems) > 0 || want != "" && (len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Message, want)) {
 			t.Errorf("%s: %+v, want %q", in, got.Problems, want)
 		}
+	}
+}
+
+func TestCaseIsMendedOnlyWithoutDoubt(t *testing.T) {
+	m, err := parse(json.RawMessage(`{"id":"model_x","name":"X","inputs":[{"name":"axis","type":"string","allowedValues":["x","X","y"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, problems := range map[string]int{"x": 0, "X": 0, "y": 0, "Y": 0, "z": 1} {
+		if got := m.Check(map[string]any{"axis": in}); len(got.Problems) != problems {
+			t.Errorf("%s: %+v", in, got.Problems)
+		}
+	}
+	m.Inputs[0].Allowed = []any{"ab", "AB"}
+	if got := m.Check(map[string]any{"axis": "Ab"}); len(got.Problems) != 1 || got.Payload["axis"] != "Ab" {
+		t.Errorf("either could be meant: %+v", got)
+	}
+}
+
+func TestFilledDefaultsAreCopies(t *testing.T) {
+	m, got := check(t, "model_ace-step-1-5-edit-complete-track", `{"srcAudio":"asset_a","prompt":"x"}`)
+	filled, ok := got.Payload["completeTrackClasses"].([]any)
+	if !ok || len(got.Problems) > 0 {
+		t.Fatalf("%+v", got)
+	}
+	filled[0] = "altered"
+	if again := m.Check(body(t, `{"srcAudio":"asset_a","prompt":"x"}`)); len(again.Problems) > 0 || again.Payload["completeTrackClasses"].([]any)[0] == "altered" {
+		t.Errorf("the contract's own default was altered: %+v", again)
 	}
 }
 

@@ -51,8 +51,16 @@ func newNames(data []byte, ids iter.Seq[string]) *names {
 
 // bare is the form names are compared in: "model_veo3-1" and "Veo3.1" are both "veo3-1".
 func bare(name string) string {
-	name = strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "model_")
-	return strings.NewReplacer(".", "-", "_", "-", " ", "-").Replace(name)
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r == '.' || r == '_' || r == ' ':
+			return '-'
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return r
+	}, strings.TrimSpace(name))
+	return strings.TrimPrefix(name, "model-")
 }
 
 func (n *names) find(name string) (id string, ok bool) {

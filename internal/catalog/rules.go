@@ -87,6 +87,48 @@ func (r *rule) inputs() []string {
 	return names
 }
 
+// Rules tells in words what the model asks of several inputs at once.
+func (m *Model) Rules() []string {
+	var told []string
+	for _, r := range m.rules {
+		told = append(told, r.String())
+	}
+	return told
+}
+
+func (r rule) String() string {
+	why := ""
+	if r.Why != "" {
+		why = ": " + r.Why
+	}
+	var said []string
+	switch {
+	case r.Exclusive != nil:
+		return strings.Join(r.Exclusive, " and ") + " exclude each other" + why
+	case r.Any != nil:
+		return "it needs " + orList(r.Any) + r.because() + why
+	case r.Only != nil:
+		for _, name := range sortedKeys(r.Only) {
+			said = append(said, name+" is "+choices(r.Only[name]))
+		}
+	case r.Never != nil:
+		for _, name := range sortedKeys(r.Never) {
+			said = append(said, name+" cannot be "+choices(r.Never[name]))
+		}
+	case r.Ignored != nil:
+		said = append(said, "no effect has "+orList(r.Ignored))
+	case r.Count != nil:
+		said = append(said, fmt.Sprintf("%s: at most %d", strings.Join(r.Count, " and "), r.Items))
+	case r.JSON != "":
+		return fmt.Sprintf("%s is the JSON text of at most %d {%s}, each %s a part of %s", r.JSON, r.Items, strings.Join(r.Fields, ", "), r.Sum[0], r.Sum[1])
+	case r.Mentions != "":
+		return fmt.Sprintf("the %s calls the %s %s1, %s2, … in their order", r.In, r.Of, r.Mentions, r.Mentions)
+	case r.Spoken != "":
+		return "the price depends on the length of " + r.Spoken
+	}
+	return strings.Join(said, ", ") + r.because() + why
+}
+
 // holdsJSON tells whether the input is text that holds a JSON list.
 func (m *Model) holdsJSON(name string) bool {
 	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.JSON == name })

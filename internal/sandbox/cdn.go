@@ -136,6 +136,10 @@ func (s *Server) cdnAsset(w http.ResponseWriter, r *http.Request, v verdict) {
 		accessDenied(w) // a bucket does not tell strangers what it lacks
 		return
 	}
+	if v.has("redirect") != nil {
+		http.Redirect(w, r, origin(r)+r.URL.RequestURI()+"&hop=1", http.StatusFound)
+		return
+	}
 	content, size, err := s.open(a)
 	if err != nil {
 		writeXML(w, http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again.")
@@ -216,12 +220,7 @@ func (s *Server) open(a *asset) (readSeekCloser, int64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		info, err := f.Stat()
-		if err != nil {
-			f.Close()
-			return nil, 0, err
-		}
-		return f, info.Size(), nil
+		return f, a.up.FileSize, nil
 	}
 	if o := a.output(); o.Bytes > 0 {
 		return unclosed{newSynthetic(a)}, o.Bytes, nil
@@ -236,6 +235,9 @@ func (s *Server) open(a *asset) (readSeekCloser, int64, error) {
 
 // size is the length of what open gives.
 func (s *Server) size(a *asset) (int64, error) {
+	if a.up != nil {
+		return a.up.FileSize, nil
+	}
 	if o := a.output(); o.Bytes > 0 {
 		return o.Bytes, nil
 	}

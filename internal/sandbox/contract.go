@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -45,13 +46,9 @@ type input struct {
 
 // required says when an input must be there. conditionalValues exists too, but no captured record shows its form.
 type required struct {
-	Always       bool                  `json:"always"`
-	IfDefined    map[string]conditions `json:"ifDefined"`
-	IfNotDefined map[string]conditions `json:"ifNotDefined"`
-}
-
-type conditions struct {
-	Message string `json:"message"`
+	Always       bool                       `json:"always"`
+	IfDefined    map[string]json.RawMessage `json:"ifDefined"` // other input → {message}
+	IfNotDefined map[string]json.RawMessage `json:"ifNotDefined"`
 }
 
 // readContract reads a model record; numbers keep their spelling.
@@ -155,22 +152,24 @@ func checkInputs(inputs []input, payload map[string]any, assets reader) (taken m
 		if in.Required.Always {
 			return nil, "Input " + in.Name + " is required"
 		}
-		for other, c := range in.Required.IfDefined {
+		for _, other := range slices.Sorted(maps.Keys(in.Required.IfDefined)) {
 			if taken[other] != nil {
-				return nil, c.reason(in.Name, "when "+other+" is given")
+				return nil, reason(in.Required.IfDefined[other], in.Name, "when "+other+" is given")
 			}
 		}
-		for other, c := range in.Required.IfNotDefined {
+		for _, other := range slices.Sorted(maps.Keys(in.Required.IfNotDefined)) {
 			if taken[other] == nil {
-				return nil, c.reason(in.Name, "when "+other+" is not given")
+				return nil, reason(in.Required.IfNotDefined[other], in.Name, "when "+other+" is not given")
 			}
 		}
 	}
 	return taken, ""
 }
 
-func (c conditions) reason(name, when string) string {
-	if c.Message != "" {
+// reason is why a condition makes an input required: in the record's own words, where it has any.
+func reason(condition json.RawMessage, name, when string) string {
+	var c struct{ Message string }
+	if json.Unmarshal(condition, &c) == nil && c.Message != "" {
 		return c.Message
 	}
 	return "Input " + name + " is required " + when
@@ -209,7 +208,7 @@ func (in *input) checkOne(typ string, v any, assets reader) string {
 		if _, ok := v.(bool); !ok {
 			return "must be a boolean"
 		}
-	case "number":
+	case "number", "integer":
 		n, ok := v.(json.Number)
 		if !ok {
 			return "must be a number"
@@ -239,7 +238,7 @@ func (in *input) checkOne(typ string, v any, assets reader) string {
 				return "is refused: " + problem
 			}
 		}
-	default: // string, model
+	case "string", "model":
 		text, ok := v.(string)
 		if !ok {
 			return "must be a string"

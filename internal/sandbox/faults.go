@@ -93,6 +93,7 @@ var faultKinds = []FaultKind{
 	{"expired-url", []string{"cdn", "assets", "bulk"}, nil, "the CDN says 403; of assets and bulk: links have expired when they are handed out", during},
 	{"wrong-mime", []string{"assets", "bulk", "cdn"}, []string{"mime"}, "another type is said than the bytes are", during},
 	{"range-ignored", onCDN, nil, "a Range is answered with 200 and the whole file", during},
+	{"redirect", onCDN, nil, "302, to the same link with one more parameter", during},
 	{"etag-changed", onCDN, nil, "the ETag is another every time", during},
 
 	{"listing-lag", []string{"jobs"}, []string{"for"}, "jobs younger than 5 s, or so long, are not listed", during},
@@ -112,6 +113,7 @@ var faultKinds = []FaultKind{
 	{"prompt-as-asset", onSubmit, nil, "the job's metadata shows the prompt as an asset id", during},
 	{"plan-gate", []string{"submit", "quote"}, nil, "403: the model is above the plan", during},
 	{"credits-out", onSubmit, nil, "402: no creative units are left", during},
+	{"quote-buys", []string{"quote"}, nil, "the dry run starts a paid job", during},
 	{"unknown-field-400", []string{"submit", "quote"}, nil, "a field the model does not have is refused, not ignored", during},
 }
 

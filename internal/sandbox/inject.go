@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// exchangeFault spoils an exchange. made is the answer that was due, nil when there is none.
-func (s *Server) exchangeFault(w http.ResponseWriter, r *http.Request, f *cue, made []byte) {
+// spoil carries out a fault of the exchange itself. made is the answer that was due, nil when there is none.
+func (s *Server) spoil(w http.ResponseWriter, r *http.Request, f *cue, status int, made []byte) {
 	switch f.Fault {
 	case "reset-before", "reset-after":
 		reset(w)
@@ -30,11 +30,13 @@ func (s *Server) exchangeFault(w http.ResponseWriter, r *http.Request, f *cue, m
 		w.WriteHeader(http.StatusBadGateway)
 		_, _ = w.Write([]byte("<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center><h1>502 Bad Gateway</h1></center></body>\r\n</html>\r\n"))
 	case "malformed-json":
-		writeJSON(w, http.StatusOK, append([]byte(`{"job":{"jobId":`), made[:len(made)/2]...))
+		writeJSON(w, status, append([]byte(`{"job":{"jobId":`), made[:len(made)/2]...))
 	case "truncate", "stall":
-		w.Header().Set("Content-Length", strconv.Itoa(max(1, len(made))))
-		cw := &cutWriter{ResponseWriter: w, server: s, r: r, rule: f, left: -1}
-		writeJSON(cw, http.StatusOK, append(made, make([]byte, max(0, 1-len(made)))...))
+		if len(made) == 0 {
+			made = []byte("{}") // an answer without a body cannot be cut
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(made)))
+		writeJSON(&cutWriter{ResponseWriter: w, server: s, r: r, rule: f, left: -1}, status, made)
 	}
 }
 

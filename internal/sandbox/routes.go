@@ -98,7 +98,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, route string, 
 	c.now = clock()
 	c.verdict = s.judge(route, s.subjectOf(r, c.body))
 	if f := c.verdict.exchange(before); f != nil {
-		s.exchangeFault(w, r, f, nil)
+		s.spoil(w, r, f, 0, nil)
 		return
 	}
 	out := s.admit(c)
@@ -111,12 +111,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, route string, 
 	}
 	made := out.encode()
 	if f := c.verdict.exchange(after); f != nil {
-		if f.Fault == "hang" {
-			s.wait(r, f.For)
-			reset(w)
-			return
-		}
-		s.exchangeFault(w, r, f, made)
+		s.spoil(w, r, f, out.status, made)
 		return
 	}
 	writeJSON(w, out.status, made)
@@ -126,8 +121,12 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, route string, 
 func (s *Server) public(route string, h func(http.ResponseWriter, *http.Request, verdict)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := s.judge(route, s.subjectOf(r, nil))
-		if f := v.exchange(before); f != nil {
-			s.exchangeFault(w, r, f, nil)
+		f := v.exchange(before)
+		if late := v.exchange(after); f == nil && late != nil && late.Processed && r.Method == http.MethodGet {
+			f = late // nothing is done by a GET
+		}
+		if f != nil {
+			s.spoil(w, r, f, 0, nil)
 			return
 		}
 		h(w, r, v)
@@ -188,12 +187,20 @@ func (c *call) read(w http.ResponseWriter) reply {
 		return gateway(http.StatusBadRequest, "Bad Request")
 	}
 	c.raw = raw
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if d.Decode(&c.body) != nil || c.body == nil || d.More() {
+	if c.body = decodeObject(raw); c.body == nil {
 		return gateway(http.StatusBadRequest, "Invalid request body")
 	}
 	return reply{}
+}
+
+// decodeObject reads a JSON object with its numbers as they were spelt; nil for anything else.
+func decodeObject(raw []byte) (m map[string]any) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if d.Decode(&m) != nil || d.More() {
+		return nil
+	}
+	return m
 }
 
 // admit lets a call in, or says why not.

@@ -235,4 +235,3 @@ func TestDryRunInTheBodyBuys(t *testing.T) {
 		t.Error("nothing was bought")
 	}
 }
-

@@ -28,7 +28,7 @@ func (s *Server) submit(c *call) reply {
 		return refuse(http.StatusBadRequest, problem)
 	}
 	cost := model.price(taken)
-	if dryRun(c.query) {
+	if dryRun(c.query) && c.verdict.has("quote-buys") == nil {
 		if s.o.DryRunStatus == http.StatusPaymentRequired {
 			return reply{s.o.DryRunStatus, map[string]any{"statusCode": 402, "message": "Dry run completed", "estimatedCost": cost}}
 		}

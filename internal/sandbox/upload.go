@@ -16,11 +16,12 @@ import (
 	"strings"
 	"time"
 
-	_ "image/gif"  // dimensions of uploaded pictures
-	_ "image/jpeg" //
-	_ "image/png"  //
+	// Dimensions of uploaded pictures.
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
 
-	_ "golang.org/x/image/webp" //
+	_ "golang.org/x/image/webp"
 )
 
 // Limits of uploads. [DOC] guide "uploading assets"
@@ -198,7 +199,7 @@ func (s *Server) uploadSmall(c *call) reply {
 	name, _ := c.body["name"].(string)
 	u := &upload{
 		ID: newID("upload_"), Project: c.project, Author: c.author, Kind: "image", AssetKind: "image", FileName: name,
-		MIME: "image/" + format, At: c.now, Completed: c.now, AssetID: newID("asset_"),
+		MIME: "image/" + format, FileSize: int64(len(data)), At: c.now, Completed: c.now, AssetID: newID("asset_"),
 		Properties: map[string]any{"size": len(data), "width": config.Width, "height": config.Height},
 	}
 	file, err := s.files.path(u.AssetID)
@@ -411,7 +412,7 @@ func (s *Server) putPart(w http.ResponseWriter, r *http.Request, v verdict) {
 	case err != nil:
 		writeXML(w, http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again.")
 	case v.exchange(after) != nil:
-		s.exchangeFault(w, r, v.exchange(after), nil)
+		s.spoil(w, r, v.exchange(after), http.StatusOK, nil)
 	default:
 		w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%016x", hash64(id, n))))
 		w.WriteHeader(http.StatusOK)

@@ -29,5 +29,5 @@ done
 
 # The thumbnail that 3D models list before their mesh.
 ffmpeg -v error -y -f lavfi -i "gradients=s=256x256:d=1:c0=0x14213d:c1=0xe08e45:n=2:x0=0:y0=0:x1=256:y1=256:seed=7" -frames:v 1 \
-	-vf "drawtext=fontfile=$bold:text=SIMULATED:fontsize=34:fontcolor=white@0.8:x=(w-tw)/2:y=(h-th)/2" \
+	-vf "drawtext=fontfile=$bold:text=SIMULATED:fontsize=34:fontcolor=white@0.8:x=(w-tw)/2:y=(h-th)/2,format=yuv420p" \
 	-c:v libwebp -lossless 0 -quality 60 -fflags +bitexact thumbnail.webp

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"dailies/pipeline"
 )
 
@@ -238,21 +236,4 @@ func (r *reader) checkPayload(n *node) bool {
 	}
 	r.problem(n.at, fmt.Sprintf("payload is a mapping of the model's inputs, not %s", n.kind), "")
 	return false
-}
-
-// detachItems takes the items out of the document, so that they can be read, and let go, one by one. Items that are
-// shared through an anchor stay.
-func detachItems(root *yaml.Node) []*yaml.Node {
-	if root.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		k, v := root.Content[i], root.Content[i+1]
-		if k.Kind == yaml.ScalarNode && k.Value == "items" && v.Kind == yaml.SequenceNode && v.Anchor == "" {
-			items := v.Content
-			v.Content = nil
-			return items
-		}
-	}
-	return nil
 }

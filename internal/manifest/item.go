@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -45,26 +46,30 @@ type reference struct {
 	at   pos
 }
 
-// readItems makes the items, one entry of the list after the other.
-func (r *reader) readItems(e *entry, detached []*yaml.Node) {
+// readItems makes the items: those of the document, and those that are given apart.
+func (r *reader) readItems(e *entry, apart iter.Seq[*yaml.Node]) {
 	if e == nil {
 		return
 	}
 	r.models, r.shapes, r.byID = map[string]*model{}, map[string]string{}, map[string]int32{}
+	entries := 0
+	for y := range apart {
+		entries++
+		r.entry(r.convert(y, 2))
+	}
+	r.offset = 0
+	if entries > 0 || r.missing || r.miscut {
+		return
+	}
 	if e.value.kind != list {
 		r.problem(e.value.at, fmt.Sprintf("items is a list, not %s", e.value.kind), "begin each item with a dash:\n  items:\n    - id: first\n      model: imagen4-ultra")
 		return
 	}
-	if len(e.value.list)+len(detached) == 0 {
+	if len(e.value.list) == 0 {
 		r.problem(e.value.at, "there are no items", "")
-		return
 	}
 	for _, n := range e.value.list {
 		r.entry(n)
-	}
-	for i, y := range detached {
-		detached[i] = nil // what has been read is not kept
-		r.entry(r.convert(y, 2))
 	}
 }
 

@@ -164,8 +164,15 @@ func (r *reader) checkKey(sc *scope, at pos, template string) bool {
 	return true
 }
 
-// anyExt stands for the extension in keys: it is not known before the file is. No key can hold an asterisk.
-const anyExt = ".*"
+// What stands for parts of keys that are not known yet; no key can hold these characters.
+const (
+	anyExt  = ".*"
+	anyItem = "?"
+	hole    = "\x00" // a number
+)
+
+// keyForm is a template with all but the item filled in: for its only file, and for one of several.
+type keyForm struct{ single, several string }
 
 // checkKeys reports items whose files would be stored in the same place. A key without a number belongs to an item's
 // only file; with it, to one of several; how many a model makes is known only afterwards. So "a-2" and the
@@ -174,10 +181,19 @@ func (r *reader) checkKeys() {
 	single := make(map[string]int32, len(r.items))
 	several := make(map[string]int32, len(r.items)) // with hole for the number
 	keys := make([]string, len(r.items))
+	forms := map[[2]string]keyForm{} // by template and model
 	for i := range r.items {
 		it := r.items[i].item
-		parts := pipeline.KeyParts{Item: it.ID, Batch: r.m.Batch, Model: it.Model, N: 1, Of: 1, Ext: anyExt}
-		key := pipeline.ObjectKey(it.KeyTemplate, parts)
+		form := [2]string{it.KeyTemplate, it.Model}
+		filled, ok := forms[form]
+		if !ok {
+			parts := pipeline.KeyParts{Item: anyItem, Batch: r.m.Batch, Model: it.Model, N: 1, Of: 1, Ext: anyExt}
+			filled.single = pipeline.ObjectKey(it.KeyTemplate, parts)
+			parts.N, parts.Of = holeNumber, 2
+			filled.several = strings.ReplaceAll(pipeline.ObjectKey(it.KeyTemplate, parts), holeText, hole)
+			forms[form] = filled
+		}
+		key := strings.ReplaceAll(filled.single, anyItem, it.ID)
 		if err := pipeline.CheckObjectKey(strings.ReplaceAll(key, anyExt, ".ext")); err != nil {
 			r.itemProblem(&scope{item: it.ID}, r.items[i].at, err.Error(), "")
 			continue
@@ -188,8 +204,7 @@ func (r *reader) checkKeys() {
 			continue
 		}
 		single[keys[i]] = int32(i)
-		parts.N, parts.Of = holeNumber, 2
-		family := strings.ToLower(strings.ReplaceAll(pipeline.ObjectKey(it.KeyTemplate, parts), holeText, hole))
+		family := strings.ToLower(strings.ReplaceAll(filled.several, anyItem, it.ID))
 		if first, ok := several[family]; ok {
 			r.clash(int32(i), first, strings.ReplaceAll(family, hole, "2"))
 			continue
@@ -209,7 +224,6 @@ func (r *reader) checkKeys() {
 const (
 	holeNumber = 7_700_000_077 // no id ends with it by chance, and no item has so many files
 	holeText   = "7700000077"
-	hole       = "\x00"
 )
 
 var numbers = regexp.MustCompile(`[1-9][0-9]*`)

@@ -112,9 +112,10 @@ func reason(err error) error {
 // Parse reads a manifest that is at hand; name is what messages call it, and its folder is where relative paths
 // start from. The error is Problems.
 func Parse(name string, data []byte, o Options) (*Manifest, error) {
-	r := &reader{o: o, m: &Manifest{Path: name, Dir: filepath.Dir(name), Key: pipeline.DefaultKey}}
-	defer r.files.close()
-	r.read(data)
+	r := read(name, data, o, splitAbove)
+	if r.miscut {
+		r = read(name, data, o, maxBytes)
+	}
 	if problems := r.problems.sorted(); len(problems) > 0 {
 		return nil, Problems(problems)
 	}
@@ -129,6 +130,10 @@ type reader struct {
 	src *source
 
 	problems, notes collector
+
+	splitAbove int   // see split.go
+	offset     int32 // lines before the piece being read
+	miscut     bool
 
 	open    map[*yaml.Node]bool // anchors being resolved
 	inAlias int
@@ -163,6 +168,14 @@ func (r *reader) itemProblem(sc *scope, at pos, message, hint string) {
 	r.problems.add(at, sc.item, message, hint)
 }
 
+// read reads a manifest, in pieces when it is larger than splitAbove.
+func read(name string, data []byte, o Options, splitAbove int) *reader {
+	r := &reader{o: o, m: &Manifest{Path: name, Dir: filepath.Dir(name), Key: pipeline.DefaultKey}, splitAbove: splitAbove}
+	defer r.files.close()
+	r.read(data)
+	return r
+}
+
 func (r *reader) read(data []byte) {
 	sum := sha256.Sum256(data)
 	r.m.SHA256 = hex.EncodeToString(sum[:])
@@ -176,18 +189,18 @@ func (r *reader) read(data []byte) {
 	}
 	r.src = newSource(data)
 	r.problems.src, r.notes.src = r.src, r.src
-	root := r.parseYAML()
-	if root == nil {
+	doc := r.parseYAML()
+	if doc == nil {
 		return
 	}
-	items := detachItems(root)
-	top := r.convert(root, 0)
-	fs := r.fields(top, theManifest, manifestKeys)
+	fs := r.fields(r.convert(doc.root, 0), theManifest, manifestKeys)
 	if fs == nil {
 		return
 	}
 	r.header(fs)
-	r.readItems(fs["items"], items)
+	if r.readItems(fs["items"], doc.items); r.miscut {
+		return
+	}
 	r.unusedInputs(fs["inputs"])
 	r.link()
 }

@@ -64,14 +64,6 @@ func (s *source) line(n int32) string {
 	return strings.TrimRight(string(s.text[s.lines[n-1]:end]), "\r\n\u0085\u2028\u2029")
 }
 
-// upTo is the text of the first n lines.
-func (s *source) upTo(n int) []byte {
-	if n >= len(s.lines) {
-		return s.text
-	}
-	return s.text[:s.lines[n]]
-}
-
 // at turns an offset into the text into a place.
 func (s *source) at(offset int) pos {
 	lo, hi := 0, len(s.lines)

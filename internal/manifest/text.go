@@ -368,6 +368,11 @@ func (r *reader) clone(v any, sc *scope, at pos) any {
 
 // newValue is what a name stands for that was given this node.
 func (r *reader) newValue(n *node, sc *scope) *value {
+	if n.kind == number {
+		if _, err := jsonNumber(n.raw); err != nil {
+			return &value{v: n.raw, text: n.raw, node: n} // text, as in shot-${take} with take: 007
+		}
+	}
 	v := &value{v: r.eval(n, sc), node: n}
 	if p := n.template().whole(); p != nil && v.v != unreadable {
 		inner := r.resolve(n, *p, sc)

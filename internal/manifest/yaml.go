@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,46 +21,117 @@ const (
 	maxDepth  = 100
 )
 
+// document is a manifest as the YAML reader gives it.
+type document struct {
+	root  *yaml.Node // without the items, where they are given apart
+	items iter.Seq[*yaml.Node]
+}
+
 // parseYAML reads the one document of a manifest; nil when it cannot be read, with the problem reported.
-func (r *reader) parseYAML() *yaml.Node {
+func (r *reader) parseYAML() *document {
 	if at, message, hint := r.src.flaw(); message != "" {
 		r.problem(at, message, hint)
 		return nil
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(r.src.text))
-	var doc, second yaml.Node
-	err := dec.Decode(&doc)
+	if len(r.src.text) > r.splitAbove {
+		if p := r.src.split(); p != nil {
+			if around, err := decodeOne(p.around); err == nil {
+				return &document{root: around.Content[0], items: r.inPieces(p)}
+			}
+		}
+	}
+	doc, err := decodeOne(r.src.text)
 	switch {
-	case errors.Is(err, io.EOF) || err == nil && empty(&doc):
+	case errors.Is(err, io.EOF):
 		r.problem(pos{1, 1}, "the manifest is empty", "dailies init writes one to start from")
 		return nil
+	case errors.Is(err, errSecond):
+		r.problem(r.posOf(doc), "a second document begins here", "a manifest is one document: delete the line of dashes, or make two files")
+		return nil
 	case err != nil:
-		r.syntaxProblem(err)
+		r.syntaxProblem(err, piece{1, int32(len(r.src.lines))})
 		return nil
 	}
-	switch err := dec.Decode(&second); {
-	case err == nil:
-		r.problem(nodePos(&second), "a second document begins here", "a manifest is one document: delete the line of dashes, or make two files")
-		return nil
-	case !errors.Is(err, io.EOF):
-		r.syntaxProblem(err)
-		return nil
+	root := doc.Content[0]
+	return &document{root: root, items: detachItems(root)}
+}
+
+var errSecond = errors.New("a second document")
+
+// decodeOne reads a text that is one YAML document. It returns the second document where there is one, with
+// errSecond; an empty text is io.EOF.
+func decodeOne(text []byte) (*yaml.Node, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		return nil, err
 	}
-	return doc.Content[0]
+	if len(doc.Content) == 0 || doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].Tag == "!!null" {
+		return nil, io.EOF
+	}
+	if err := dec.Decode(&second); err == nil {
+		return &second, errSecond
+	} else if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return &doc, nil
 }
 
-func empty(doc *yaml.Node) bool {
-	return len(doc.Content) == 0 || doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].Tag == "!!null"
+// inPieces yields the items of a cut manifest, piece by piece. Where a piece cannot be read, either the manifest
+// cannot, which is reported, or the cut was wrong, and r.miscut is set.
+func (r *reader) inPieces(p *pieces) iter.Seq[*yaml.Node] {
+	return func(yield func(*yaml.Node) bool) {
+		for _, piece := range p.items {
+			items, err := r.parsePiece(piece)
+			if err != nil {
+				if _, whole := decodeOne(r.src.text); whole == nil || errors.Is(whole, errSecond) || errors.Is(err, errNoList) {
+					r.miscut = true
+					return
+				}
+				r.offset = 0
+				r.syntaxProblem(err, piece)
+				r.missing = true
+				return
+			}
+			for _, y := range items {
+				if !yield(y) {
+					return
+				}
+			}
+		}
+	}
 }
 
-func nodePos(n *yaml.Node) pos { return pos{int32(n.Line), int32(n.Column)} }
+// posOf is where a node stands in the whole text.
+func (r *reader) posOf(y *yaml.Node) pos { return pos{int32(y.Line) + r.offset, int32(y.Column)} }
+
+// detachItems takes the items out of a document, so that they can be let go one by one. Items that are shared through
+// an anchor stay.
+func detachItems(root *yaml.Node) iter.Seq[*yaml.Node] {
+	var items []*yaml.Node
+	if root.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(root.Content); i += 2 {
+			if k, v := root.Content[i], root.Content[i+1]; k.Kind == yaml.ScalarNode && k.Value == "items" && v.Kind == yaml.SequenceNode && v.Anchor == "" {
+				items, v.Content = v.Content, nil
+				break
+			}
+		}
+	}
+	return func(yield func(*yaml.Node) bool) {
+		for i, y := range items {
+			if items[i] = nil; !yield(y) {
+				return
+			}
+		}
+	}
+}
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // syntaxProblem puts the YAML reader's error into plain words and at the right place. The reader names the line where
-// the broken construct began, or none; the line to blame is the last one of the shortest beginning of the file
-// that is broken in the same way.
-func (r *reader) syntaxProblem(err error) {
+// the broken construct began, or none; the line to blame is the last one of the shortest beginning of the text that
+// is broken in the same way. It is looked for in the lines of within.
+func (r *reader) syntaxProblem(err error, within piece) {
 	named, message := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlError.FindStringSubmatch(err.Error()); m != nil {
 		named, _ = strconv.Atoi(m[1])
@@ -71,9 +143,9 @@ func (r *reader) syntaxProblem(err error) {
 		r.problem(at, fmt.Sprintf("*%s stands for an anchor &%s, and there is none", name, name), "a text that begins with * needs quotes")
 		return
 	}
-	line := int32(max(1, min(named, len(r.src.lines))))
-	if len(r.src.text) <= 1<<20 {
-		line = int32(r.firstBroken(named-1, message))
+	line := max(within.first, min(within.first-1+int32(named), within.last))
+	if within.last-within.first < int32(len(r.src.lines))-1 || len(r.src.text) <= splitAbove {
+		line = r.firstBroken(within, line-1, message)
 	}
 	shown := r.src.line(line)
 	indent := len(shown) - len(strings.TrimLeft(shown, " \t"))
@@ -86,17 +158,17 @@ func (r *reader) syntaxProblem(err error) {
 	r.problem(at, words, hint)
 }
 
-// firstBroken finds, by halving, the number of lines of the shortest beginning of the file that breaks with message;
-// it takes the reader's word that the first sound lines are well.
-func (r *reader) firstBroken(sound int, message string) int {
-	breaks := func(lines int) bool {
+// firstBroken finds, by halving, the line at which some lines of the file break with message; it takes the
+// reader's word that those up to sound are well.
+func (r *reader) firstBroken(within piece, sound int32, message string) int32 {
+	breaks := func(last int32) bool {
 		var n yaml.Node
-		err := yaml.Unmarshal(r.src.upTo(lines), &n)
+		err := yaml.Unmarshal(r.src.piece(piece{within.first, last}), &n)
 		return err != nil && strings.HasSuffix(err.Error(), message)
 	}
-	lo, hi := max(0, min(sound, len(r.src.lines)-1)), len(r.src.lines)
-	if lo > 0 && breaks(lo) {
-		lo = 0
+	lo, hi := min(sound, within.last-1), within.last
+	if lo >= within.first && breaks(lo) {
+		lo = within.first - 1
 	}
 	for hi-lo > 1 {
 		if mid := (lo + hi) / 2; breaks(mid) {
@@ -147,7 +219,7 @@ func plainWords(message, line string) (words, hint string) {
 // convert makes a node of what the YAML reader read. It resolves aliases and merge keys, and reports duplicate
 // keys, keys that are not text, tags and whatever is too deep or too much; then the node is nothing.
 func (r *reader) convert(y *yaml.Node, depth int) *node {
-	n := &node{at: nodePos(y)}
+	n := &node{at: r.posOf(y)}
 	if depth > maxDepth {
 		r.problem(n.at, fmt.Sprintf("nested more than %d deep", maxDepth), "")
 		return n
@@ -196,8 +268,8 @@ var plainTags = map[string]bool{"!!str": true, "!!map": true, "!!seq": true}
 // there are atoms; so they are counted.
 func (r *reader) convertAlias(y *yaml.Node, depth int) *node {
 	if r.open[y.Alias] {
-		r.problem(nodePos(y), fmt.Sprintf("*%s stands for something that holds it", y.Value), "")
-		return &node{at: nodePos(y)}
+		r.problem(r.posOf(y), fmt.Sprintf("*%s stands for something that holds it", y.Value), "")
+		return &node{at: r.posOf(y)}
 	}
 	if r.open == nil {
 		r.open = map[*yaml.Node]bool{}
@@ -209,7 +281,7 @@ func (r *reader) convertAlias(y *yaml.Node, depth int) *node {
 	delete(r.open, y.Alias)
 	if r.aliased > maxAlias && !r.bomb {
 		r.bomb = true
-		r.problem(nodePos(y), "the aliases stand for more than 1,000,000 values", "use vars, defaults or matrix instead")
+		r.problem(r.posOf(y), "the aliases stand for more than 1,000,000 values", "use vars, defaults or matrix instead")
 	}
 	return n
 }
@@ -228,14 +300,14 @@ func (r *reader) convertEntries(n *node, y *yaml.Node, depth int) {
 			continue
 		}
 		if k.Kind != yaml.ScalarNode || k.Tag == "!!null" && k.Value == "" {
-			r.problem(nodePos(k), "a key must be a word", `put a text that begins with { or [ between double quotes`)
+			r.problem(r.posOf(k), "a key must be a word", `put a text that begins with { or [ between double quotes`)
 			continue
 		}
 		if first := index.find(k.Value); first != nil {
-			r.problem(nodePos(k), fmt.Sprintf("%q is given twice; first in line %d", k.Value, first.at.line), "keep one of the two")
+			r.problem(r.posOf(k), fmt.Sprintf("%q is given twice; first in line %d", k.Value, first.at.line), "keep one of the two")
 			continue
 		}
-		index.add(entry{key: k.Value, at: nodePos(k), value: r.convert(v, depth+1)})
+		index.add(entry{key: k.Value, at: r.posOf(k), value: r.convert(v, depth+1)})
 	}
 	for _, m := range merges {
 		r.merge(&index, m)

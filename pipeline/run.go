@@ -40,15 +40,15 @@ type Config struct {
 
 	// MayBuy is asked right before every purchase whether this run still holds the batch. nil always may.
 	MayBuy func(context.Context) error
-	// Approve is asked once, before the first purchase, with the price of what is to be bought. nil approves.
-	Approve func(context.Context, Estimate) error
+	// Approve is asked once, before the first purchase, if there is anything to buy. price asks the API what it
+	// would cost, and uploads input files for that; both are free. nil approves.
+	Approve func(ctx context.Context, items int, price func() (Estimate, error)) error
 }
 
 // An Estimate is what a run is about to buy.
 type Estimate struct {
-	Items    int // to be bought
-	Cost     CU  // of those whose price is known
-	Unpriced int // those that take an asset not made yet, so that their price cannot be asked
+	Cost     CU  // of the items whose price is known
+	Unpriced int // items that take an asset not made yet, or whose price the API would not tell
 }
 
 // MaxFailures stops buying once more items have failed than it allows.
@@ -343,43 +343,50 @@ func (r *run) intact(t *task, present map[string]Object) bool {
 	return len(t.rec.Outputs) > 0
 }
 
-// approve prices everything that can be priced and asks whether to go on.
+// approve asks whether to go on, if there is anything to buy.
 func (r *run) approve() error {
-	if r.Approve == nil {
+	var wanted []*task
+	for _, t := range r.tasks {
+		if !t.left && t.problem == nil && t.buys(r.Retry) {
+			wanted = append(wanted, t)
+		}
+	}
+	if r.Approve == nil || len(wanted) == 0 {
 		return nil
 	}
-	var mu sync.Mutex
+	return r.Approve(r.following, len(wanted), func() (Estimate, error) { return r.estimate(wanted) })
+}
+
+// estimate prices everything that can be priced. What the API refuses is refused for good: its walk ends there.
+func (r *run) estimate(wanted []*task) (Estimate, error) {
 	var e Estimate
-	g, _ := errgroup.WithContext(r.following)
+	var mu sync.Mutex
+	var g errgroup.Group
 	g.SetLimit(walkersExtra)
-	for _, t := range r.tasks {
-		if t.left || t.problem != nil || !t.buys(r.Retry) {
-			continue
-		}
-		e.Items++
-		if t.waits > 0 {
-			e.Unpriced++
-			continue
-		}
+	for _, t := range wanted {
 		g.Go(func() error {
-			_, price, err := r.price(t)
-			if err != nil {
-				t.problem = err
-				return r.stopping(err)
+			var price CU
+			known := t.waits == 0
+			if known {
+				var err error
+				if _, price, err = r.price(t); err != nil {
+					t.problem, known = err, false
+					if err = r.stopping(err); err != nil {
+						return err
+					}
+				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			e.Cost += price
+			if !known {
+				e.Unpriced++
+			}
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	if e.Items == 0 {
-		return nil
-	}
-	return r.Approve(r.following, e)
+	err := g.Wait()
+	return e, err
 }
 
 // begin makes every task ready that waits for nothing: first those already paid for.
@@ -519,7 +526,13 @@ func (r *run) emit(e Event) {
 	r.Observe(e)
 }
 
-func (r *run) stage(t *task, s Stage) { r.emit(Event{Kind: EventStage, Item: t.it, Stage: s}) }
+func (r *run) stage(t *task, s Stage) {
+	e := Event{Kind: EventStage, Item: t.it, Stage: s}
+	if t.in(Submitted, Succeeded) {
+		e.JobID, e.Cost = t.rec.JobID, t.rec.Cost
+	}
+	r.emit(e)
+}
 
 func (r *run) notice(t *task, format string, args ...any) {
 	r.emit(Event{Kind: EventNotice, Item: t.it, Message: Errorf(CodeInternal, format, args...).Message})

@@ -19,7 +19,7 @@ func TestRunDeliversAndThenReuses(t *testing.T) {
 		w, its := newWorld(), items(30)
 		s := w.run(t, its, nil)
 		wantTotals(t, s, Totals{Items: 30, Delivered: 30})
-		if s.Totals.Spent != 30*price || s.Totals.Quoted != 30*price || s.ExitCode() != ExitDone {
+		if s.Totals.Spent != 30*jobPrice || s.Totals.Quoted != 30*jobPrice || s.ExitCode() != ExitDone {
 			t.Errorf("spent %v, quoted %v, exit %d; want 75, 75, 0", s.Totals.Spent, s.Totals.Quoted, s.ExitCode())
 		}
 		if w.calls["quote"] != 1 {
@@ -119,7 +119,7 @@ func TestLostAnswers(t *testing.T) {
 			lose(w, "after")
 			s := w.run(t, items(1), nil)
 			wantTotals(t, s, Totals{Items: 1, Delivered: 1})
-			if len(w.jobs) != 1 || s.Totals.Spent != price {
+			if len(w.jobs) != 1 || s.Totals.Spent != jobPrice {
 				t.Errorf("%d jobs, %v CU", len(w.jobs), s.Totals.Spent)
 			}
 		})
@@ -131,7 +131,7 @@ func TestLostAnswers(t *testing.T) {
 			start := time.Now()
 			s := w.run(t, items(1), nil)
 			wantTotals(t, s, Totals{Items: 1, Delivered: 1})
-			if len(w.jobs) != 1 || s.Totals.Spent != price {
+			if len(w.jobs) != 1 || s.Totals.Spent != jobPrice {
 				t.Errorf("%d jobs, %v CU", len(w.jobs), s.Totals.Spent)
 			}
 			if first := w.jobs[0].CreatedAt.Sub(start); first < defaultGrace {
@@ -214,7 +214,7 @@ func TestLostAnswers(t *testing.T) {
 func TestBudgetIsNeverOvershot(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 25).Draw(rt, "items")
-		limit := CU(rapid.IntRange(0, 30).Draw(rt, "budget")) * price
+		limit := CU(rapid.IntRange(0, 30).Draw(rt, "budget")) * jobPrice
 		concurrency := rapid.IntRange(1, 20).Draw(rt, "concurrency")
 		fates := rapid.SliceOfN(rapid.SampledFrom([]string{"", "", "", "fail", "fail-charged", "moderated", "no-assets"}), 100, 100).Draw(rt, "fates")
 		faults := rapid.SliceOfN(rapid.SampledFrom([]string{"", "", "", "", "before", "after"}), 120, 120).Draw(rt, "faults")
@@ -252,14 +252,14 @@ func TestBudgetIsNeverOvershot(t *testing.T) {
 func TestBudgetStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		s := w.run(t, items(10), func(c *Config) { c.Budget = 4*price + 1 })
+		s := w.run(t, items(10), func(c *Config) { c.Budget = 4*jobPrice + 1 })
 		wantTotals(t, s, Totals{Items: 10, Delivered: 4, Skipped: 6})
-		if s.ExitCode() != ExitBudget || s.Stop.Code != CodeBudget || s.Totals.Spent != 4*price {
+		if s.ExitCode() != ExitBudget || s.Stop.Code != CodeBudget || s.Totals.Spent != 4*jobPrice {
 			t.Errorf("exit %d, stop %v, spent %v", s.ExitCode(), s.Stop, s.Totals.Spent)
 		}
 		// The same command again has the same brake; a higher one lets it go on.
-		wantTotals(t, w.run(t, items(10), func(c *Config) { c.Budget = 4*price + 1 }), Totals{Items: 10, Reused: 4, Skipped: 6})
-		wantTotals(t, w.run(t, items(10), func(c *Config) { c.Budget = 10 * price }), Totals{Items: 10, Reused: 4, Delivered: 6})
+		wantTotals(t, w.run(t, items(10), func(c *Config) { c.Budget = 4*jobPrice + 1 }), Totals{Items: 10, Reused: 4, Skipped: 6})
+		wantTotals(t, w.run(t, items(10), func(c *Config) { c.Budget = 10 * jobPrice }), Totals{Items: 10, Reused: 4, Delivered: 6})
 	})
 }
 
@@ -377,7 +377,7 @@ func TestFailuresAreTriedAgainOnlyWhereThatCanHelp(t *testing.T) {
 				}
 				s := w.run(t, items(1), nil)
 				wantTotals(t, s, Totals{Items: 1, Failed: 1})
-				wantSpent := map[bool]CU{true: price}[fate == "fail-charged" || fate == "no-assets"]
+				wantSpent := map[bool]CU{true: jobPrice}[fate == "fail-charged" || fate == "no-assets"]
 				if s.Totals.Spent != wantSpent || s.ExitCode() != ExitFailed {
 					t.Errorf("spent %v, want %v; exit %d", s.Totals.Spent, wantSpent, s.ExitCode())
 				}
@@ -456,9 +456,9 @@ func TestADamagedRecordNeverLeadsToBuying(t *testing.T) {
 func TestNothingIsBoughtWithoutLeave(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"not approved": func(c *Config) {
-			c.Approve = func(_ context.Context, e Estimate) error {
-				if e.Items != 3 || e.Cost != 3*price {
-					return fmt.Errorf("estimate %+v", e)
+			c.Approve = func(_ context.Context, items int, price func() (Estimate, error)) error {
+				if e, err := price(); err != nil || items != 3 || e.Cost != 3*jobPrice {
+					return fmt.Errorf("%d items, estimate %+v, %v", items, e, err)
 				}
 				return Errorf(CodeNotAllowed, "no")
 			}

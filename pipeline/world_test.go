@@ -40,7 +40,8 @@ type world struct {
 	calls    map[string]int
 
 	exchange int // how many there have been
-	faults   map[int]string
+	faults   map[int]string                    // by exchange: before, after
+	faultOn  func(kind string, nth int) string // or by kind
 	onFault  func()
 	log      []string
 }
@@ -57,7 +58,7 @@ type stored struct {
 	version int
 }
 
-const price = 2_500_000 // 2.5 CU
+const jobPrice = 2_500_000 // 2.5 CU
 
 func newWorld() *world {
 	return &world{
@@ -78,6 +79,9 @@ func (w *world) step(ctx context.Context, kind string) (before, after error) {
 	w.exchange++
 	w.calls[kind]++
 	fault := w.faults[n]
+	if w.faultOn != nil {
+		fault = w.faultOn(kind, w.calls[kind])
+	}
 	w.log = append(w.log, kind)
 	onFault := w.onFault
 	w.mu.Unlock()
@@ -105,7 +109,7 @@ func (w *world) free(ctx context.Context, kind string) error {
 }
 
 func (w *world) Quote(ctx context.Context, model string, payload json.RawMessage) (CU, error) {
-	return price, w.free(ctx, "quote")
+	return jobPrice, w.free(ctx, "quote")
 }
 
 func (w *world) Submit(ctx context.Context, model string, payload json.RawMessage) (Receipt, error) {
@@ -131,13 +135,13 @@ func (w *world) Submit(ctx context.Context, model string, payload json.RawMessag
 	}
 	n := len(w.jobs)
 	j := &worldJob{payload: string(payload), ends: time.Now().Add(w.takes(n)), fate: w.fate(n, input)}
-	j.Job = Job{ID: fmt.Sprintf("job_%03d", n), Model: model, State: JobRunning, Input: input, Cost: price, CreatedAt: time.Now().UTC(), UpdatedAt: time.Now().UTC()}
+	j.Job = Job{ID: fmt.Sprintf("job_%03d", n), Model: model, State: JobRunning, Input: input, Cost: jobPrice, CreatedAt: time.Now().UTC(), UpdatedAt: time.Now().UTC()}
 	w.jobs = append(w.jobs, j)
 	w.peak = max(w.peak, running+1)
 	if after != nil {
 		return Receipt{}, Errorf(CodeSubmitLost, "submit: %w", after)
 	}
-	return Receipt{JobID: j.ID, Cost: price, At: j.CreatedAt}, nil
+	return Receipt{JobID: j.ID, Cost: jobPrice, At: j.CreatedAt}, nil
 }
 
 // settle lets jobs end whose time has come. The lock is held.
@@ -452,11 +456,11 @@ func (w *world) charged() (now, peak CU) {
 	}
 	var changes []change
 	for _, j := range w.jobs {
-		now += price
-		changes = append(changes, change{j.CreatedAt, price})
+		now += jobPrice
+		changes = append(changes, change{j.CreatedAt, jobPrice})
 		if j.State == JobFailed && !j.NoRefund {
-			now -= price
-			changes = append(changes, change{j.UpdatedAt, -price})
+			now -= jobPrice
+			changes = append(changes, change{j.UpdatedAt, -jobPrice})
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.by, b.by)) })

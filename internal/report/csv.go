@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"dailies/pipeline"
 )
@@ -75,9 +76,16 @@ func csvRow(o *pipeline.Outcome) []string {
 	return row
 }
 
-// text guards a cell against being taken for a formula, however its first character is hidden.
+// text guards a cell against being taken for a formula, however its first character is hidden, and leaves out the
+// control characters that spreadsheets stumble over and terminals obey.
 func text(s string) string {
-	if strings.IndexAny(strings.TrimLeft(s, " \u00a0\ufeff"), "=+-@\t\r\n|%") == 0 {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, s)
+	if strings.IndexAny(strings.TrimLeft(s, " \u00a0\ufeff"), "=+-@\t\n|%") == 0 {
 		return "'" + s
 	}
 	return s

@@ -96,7 +96,7 @@ func WriteJSON(w io.Writer, run Run, s *pipeline.Summary) error {
 		buffered.WriteString([]string{"\n    ", ",\n    "}[min(i, 1)])
 		value("    ", formOf(&s.Outcomes[i]))
 	}
-	buffered.WriteString("\n  ]\n}\n")
+	buffered.WriteString([]string{"]\n}\n", "\n  ]\n}\n"}[min(len(s.Outcomes), 1)])
 	return errors.Join(err, buffered.Flush())
 }
 

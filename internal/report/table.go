@@ -118,7 +118,7 @@ func (t table) cause(c *cause) {
 	if c.status != pipeline.Failed {
 		color = yellow
 	}
-	fmt.Fprintln(t, t.paint(color, head))
+	t.wrapped("", t.paint(color, head))
 	for _, o := range c.outcomes[:min(mostTroubled, len(c.outcomes))] {
 		subject := pipeline.Plain(o.Item.ID) + " (" + model(o.Item.Model)
 		if o.Item.At.Line > 0 {

@@ -192,10 +192,11 @@ func TestLostAnswers(t *testing.T) {
 				it.PicksSeed = false
 				its = append(its, it)
 			}
-			for n := range 200 {
-				if n%3 == 0 {
-					w.faults[n] = "after"
+			w.faultOn = func(kind string, nth int) string {
+				if kind == "submit" && nth%2 == 1 {
+					return "after"
 				}
+				return ""
 			}
 			s := w.run(t, its, nil)
 			wantTotals(t, s, Totals{Items: 6, Delivered: 6})

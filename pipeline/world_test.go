@@ -39,7 +39,7 @@ type world struct {
 	peak     int
 	calls    map[string]int
 
-	exchange int // how many there have been
+	exchange int                               // how many there have been
 	faults   map[int]string                    // by exchange: before, after
 	faultOn  func(kind string, nth int) string // or by kind
 	onFault  func()

@@ -118,7 +118,10 @@ func (s *Server) page(c *call, size int, keep func(*job) bool) (page []*job, nex
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.projectNamed(c.project)
-	if f := c.verdict.has("listing-strangers"); f != nil {
+	for _, f := range c.verdict {
+		if f.Fault != "listing-strangers" {
+			continue
+		}
 		for n := range f.Count {
 			s.add(s.stranger(p, f, c.now, n))
 		}

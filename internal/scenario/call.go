@@ -89,8 +89,11 @@ func (c *Client) exchange(ctx context.Context, client *http.Client, rq call, lim
 	if err != nil {
 		return nil, &failure{err: err}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return nil, ended(context.Cause(ctx))
+	case c.life.Err() != nil:
+		return nil, ended(errClosed)
 	}
 	c.count(rq.kind)
 	resp, err := client.Do(req)

@@ -116,6 +116,22 @@ func (o *Outcome) Charged() bool {
 	return o.Err != nil && o.Err.Code.Traits().Charged
 }
 
+// Generation is how long the API took to make it, 0 when that is not known.
+func (o *Outcome) Generation() time.Duration {
+	if o.SubmittedAt.IsZero() || o.FinishedAt.IsZero() {
+		return 0
+	}
+	return max(o.FinishedAt.Sub(o.SubmittedAt), 0)
+}
+
+// Bytes is the size of all its files.
+func (o *Outcome) Bytes() (bytes int64) {
+	for _, out := range o.Outputs {
+		bytes += out.Bytes
+	}
+	return bytes
+}
+
 // Totals count outcomes and money.
 type Totals struct {
 	Items     int `json:"items"`

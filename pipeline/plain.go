@@ -27,6 +27,17 @@ func Plain(s string) string {
 	return strings.Join(strings.Fields(strings.Map(clean, strings.ToValidUTF8(s, "\ufffd"))), " ")
 }
 
+// Count writes a number of things for people: "1 file", "3 files".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// ModelName is a model's id as people say it: "veo3-1" for model_veo3-1.
+func ModelName(id string) string { return Plain(strings.TrimPrefix(id, "model_")) }
+
 // Size writes a number of bytes for people, in powers of 1000 as file managers do: "512 B", "4.2 MB", "1.3 GB".
 func Size(bytes int64) string {
 	if bytes < 1000 {

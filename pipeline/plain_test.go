@@ -44,3 +44,28 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 files", 1: "1 file", 2: "2 files"} {
+		if got := Count(n, "file"); got != want {
+			t.Errorf("Count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestGeneration(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	for name, c := range map[string]struct {
+		o    Outcome
+		want time.Duration
+	}{
+		"known":             {Outcome{SubmittedAt: at, FinishedAt: at.Add(39 * time.Second)}, 39 * time.Second},
+		"never submitted":   {Outcome{FinishedAt: at}, 0},
+		"not finished":      {Outcome{SubmittedAt: at}, 0},
+		"clocks that argue": {Outcome{SubmittedAt: at, FinishedAt: at.Add(-time.Second)}, 0},
+	} {
+		if got := c.o.Generation(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

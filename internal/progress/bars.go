@@ -192,7 +192,7 @@ func (b *bars) models(t *tally, of map[*group]float64, most int) []row {
 	}
 	var rows []row
 	for _, g := range shown {
-		r := row{label: " " + name(g.model), done: of[g], count: fmt.Sprintf("%d/%d", g.done, g.items)}
+		r := row{label: " " + pipeline.ModelName(g.model), done: of[g], count: fmt.Sprintf("%d/%d", g.done, g.items)}
 		if g.failed > 0 {
 			r.words = append(r.words, word{fmt.Sprintf("%d failed", g.failed), red})
 		}

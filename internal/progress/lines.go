@@ -110,7 +110,7 @@ func (l *lines) say(w *bytes.Buffer, at time.Time, t *tally, what, text string) 
 // tellReused makes one line of however many items needed nothing.
 func (l *lines) tellReused(w *bytes.Buffer, at time.Time, t *tally) {
 	if l.reused > 0 && !l.quiet {
-		l.say(w, at, t, "reused", plural(l.reused, "item")+" delivered by an earlier run")
+		l.say(w, at, t, "reused", pipeline.Count(l.reused, "item")+" delivered by an earlier run")
 	}
 	l.told, l.reused = l.told || l.reused > 0, 0
 }
@@ -126,12 +126,12 @@ func (l *lines) plan(t *tally) string {
 	const named = 4
 	var models []string
 	for _, g := range t.groups[:min(named, len(t.groups))] {
-		models = append(models, fmt.Sprintf("%d %s", g.items, name(g.model)))
+		models = append(models, fmt.Sprintf("%d %s", g.items, pipeline.ModelName(g.model)))
 	}
 	if more := len(t.groups) - named; more > 0 {
-		models = append(models, fmt.Sprintf("and %s more", plural(more, "model")))
+		models = append(models, fmt.Sprintf("and %s more", pipeline.Count(more, "model")))
 	}
-	text := plural(t.items, "item")
+	text := pipeline.Count(t.items, "item")
 	if l.batch != "" {
 		text = pipeline.Plain(l.batch) + ": " + text
 	}
@@ -162,7 +162,7 @@ func (l *lines) pulse(now time.Time, t *tally) string {
 }
 
 func submitted(e pipeline.Event) string {
-	words := []string{pipeline.Plain(e.Item.ID), name(e.Item.Model)}
+	words := []string{pipeline.Plain(e.Item.ID), pipeline.ModelName(e.Item.Model)}
 	if e.JobID != "" {
 		words = append(words, pipeline.Plain(e.JobID))
 	}
@@ -174,8 +174,8 @@ func submitted(e pipeline.Event) string {
 
 func delivered(e pipeline.Event) string {
 	o := e.Outcome
-	words := []string{pipeline.Plain(e.Item.ID), plural(len(o.Outputs), "file"), pipeline.Size(size(o.Outputs))}
-	if d := generation(o); d > 0 {
+	words := []string{pipeline.Plain(e.Item.ID), pipeline.Count(len(o.Outputs), "file"), pipeline.Size(o.Bytes())}
+	if d := o.Generation(); d > 0 {
 		words = append(words, "made in "+pipeline.Span(d))
 	}
 	return strings.Join(words, "  ")

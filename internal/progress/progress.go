@@ -9,7 +9,6 @@ package progress
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -168,12 +167,4 @@ func (s *show) flush() {
 	if len(text) > 0 {
 		_, _ = s.out.Write(text)
 	}
-}
-
-// plural writes "1 file" and "2 files".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -2,7 +2,6 @@ package progress
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"dailies/pipeline"
@@ -118,27 +117,12 @@ func (t *tally) answered(e pipeline.Event) {
 		g.failed++
 	case pipeline.Delivered:
 		t.files += len(o.Outputs)
-		t.bytes += size(o.Outputs)
-		if d := generation(o); d > 0 {
+		t.bytes += o.Bytes()
+		if d := o.Generation(); d > 0 {
 			g.took += d
 			g.jobs++
 		}
 	}
-}
-
-// generation is how long the API took, 0 when it is not known.
-func generation(o *pipeline.Outcome) time.Duration {
-	if o.SubmittedAt.IsZero() || o.FinishedAt.IsZero() {
-		return 0
-	}
-	return max(o.FinishedAt.Sub(o.SubmittedAt), 0)
-}
-
-func size(outputs []pipeline.Output) (bytes int64) {
-	for _, out := range outputs {
-		bytes += out.Bytes
-	}
-	return bytes
 }
 
 // delivered counts what is in the destination, by this run or an earlier one.
@@ -305,6 +289,3 @@ func (t *tally) advances(now time.Time) (of map[*group]float64, all float64) {
 	}
 	return of, all / float64(max(t.items, 1))
 }
-
-// name is a model's id as people say it.
-func name(model string) string { return pipeline.Plain(strings.TrimPrefix(model, "model_")) }

@@ -65,9 +65,9 @@ func csvRow(o *pipeline.Outcome) []string {
 		text(o.JobID), moment(o.SubmittedAt), moment(o.FinishedAt), moment(o.DeliveredAt), "", "", "",
 	}
 	if len(o.Outputs) > 0 {
-		row[5] = strconv.FormatInt(size(o.Outputs), 10)
+		row[5] = strconv.FormatInt(o.Bytes(), 10)
 	}
-	if d := generation(o); d > 0 {
+	if d := o.Generation(); d > 0 {
 		row[6] = strconv.FormatFloat(d.Seconds(), 'f', 1, 64)
 	}
 	if o.Err != nil {

@@ -107,7 +107,7 @@ func pageOf(run Run, s *pipeline.Summary) galleryPage {
 	}
 	p.Models, p.Tags = choices(models), choices(tags)
 	for i, m := range p.Models {
-		p.Models[i].Label = model(m.Name)
+		p.Models[i].Label = pipeline.ModelName(m.Name)
 	}
 	return p
 }
@@ -147,7 +147,7 @@ type detail struct{ Name, Value string }
 
 func cardOf(i int, o *pipeline.Outcome) card {
 	c := card{
-		Outcome: o, Anchor: fmt.Sprintf("item-%d", i+1), ModelName: model(o.Item.Model), Tags: strings.Join(o.Item.Tags, "\n"),
+		Outcome: o, Anchor: fmt.Sprintf("item-%d", i+1), ModelName: pipeline.ModelName(o.Item.Model), Tags: strings.Join(o.Item.Tags, "\n"),
 		Details: details(o), Across: 1,
 	}
 	var pretty bytes.Buffer
@@ -170,7 +170,7 @@ func cardOf(i int, o *pipeline.Outcome) card {
 	if o.Cost != nil {
 		c.Facts = append(c.Facts, o.Cost.String()+" CU")
 	}
-	if d := generation(o); d > 0 {
+	if d := o.Generation(); d > 0 {
 		c.Facts = append(c.Facts, "made in "+pipeline.Span(d))
 	}
 	return c

@@ -64,7 +64,7 @@ func JUnit(w io.Writer, run Run, s *pipeline.Summary) error {
 
 func caseOf(run Run, o *pipeline.Outcome) testCase {
 	c := testCase{
-		Name: o.Item.ID, Class: run.Batch + "." + strings.TrimPrefix(o.Item.Model, "model_"), Seconds: seconds(generation(o)),
+		Name: o.Item.ID, Class: run.Batch + "." + strings.TrimPrefix(o.Item.Model, "model_"), Seconds: seconds(o.Generation()),
 		File: o.Item.At.File, Line: o.Item.At.Line,
 	}
 	add := func(name, value string) {

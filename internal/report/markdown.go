@@ -72,7 +72,7 @@ func (m *markdown) troubled(s *pipeline.Summary) {
 	if len(all) == 0 {
 		return
 	}
-	m.line("### %s\n", noun(len(all), "item")+" to look at")
+	m.line("### %s\n", pipeline.Count(len(all), "item")+" to look at")
 	m.rows("| item | model | where | what happened | what to do |\n|---|---|---|---|---|", len(all), 100<<10, func(i int) string {
 		o := all[i]
 		what, todo := string(o.Status), ""
@@ -80,7 +80,7 @@ func (m *markdown) troubled(s *pipeline.Summary) {
 			what = fmt.Sprintf("`%s` %s", o.Err.Code, escape(shorten(o.Err.Error(), 1000)))
 			todo = escape(shorten(o.Err.HintText(), 500))
 		}
-		return fmt.Sprintf("| %s | %s | %s | %s | %s |", escape(o.Item.ID), escape(model(o.Item.Model)), escape(where(o.Item.At)), what, todo)
+		return fmt.Sprintf("| %s | %s | %s | %s | %s |", escape(o.Item.ID), escape(pipeline.ModelName(o.Item.Model)), escape(where(o.Item.At)), what, todo)
 	})
 }
 
@@ -111,7 +111,7 @@ func (m *markdown) totals(run Run, s *pipeline.Summary) {
 	var bytes int64
 	for i := range s.Outcomes {
 		if s.Outcomes[i].Status == pipeline.Delivered {
-			bytes += size(s.Outcomes[i].Outputs)
+			bytes += s.Outcomes[i].Bytes()
 		}
 	}
 	add("spent", t.Spent.String()+" CU")
@@ -145,7 +145,7 @@ func (m *markdown) delivered(s *pipeline.Summary) {
 	if len(files) == 0 {
 		return
 	}
-	m.line("<details><summary>%s delivered</summary>\n", noun(len(files), "file"))
+	m.line("<details><summary>%s delivered</summary>\n", pipeline.Count(len(files), "file"))
 	m.rows("| item | file | what it is |\n|---|---|---|", len(files), 1<<10, func(i int) string {
 		return fmt.Sprintf("| %s | %s | %s |", escape(files[i].id), escape(files[i].out.Key), facts(files[i].out))
 	})

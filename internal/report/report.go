@@ -74,24 +74,6 @@ func shown(v any) any {
 	return v
 }
 
-// generation is how long the API took to make an item, 0 when it is not known.
-func generation(o *pipeline.Outcome) time.Duration {
-	if o.SubmittedAt.IsZero() || o.FinishedAt.IsZero() {
-		return 0
-	}
-	return max(o.FinishedAt.Sub(o.SubmittedAt), 0)
-}
-
-func size(outputs []pipeline.Output) (bytes int64) {
-	for _, out := range outputs {
-		bytes += out.Bytes
-	}
-	return bytes
-}
-
-// model is a model's id as people say it.
-func model(id string) string { return pipeline.Plain(strings.TrimPrefix(id, "model_")) }
-
 // troubled says whether an item's end needs somebody's attention.
 func troubled(o *pipeline.Outcome) bool {
 	switch o.Status {

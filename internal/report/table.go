@@ -82,14 +82,6 @@ func causes(s *pipeline.Summary) []*cause {
 	return all
 }
 
-// noun counts items: "1 item", "3 items".
-func noun(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 type table struct {
 	*bufio.Writer
 	o TableOptions
@@ -110,7 +102,7 @@ func (t table) paint(color, s string) string {
 }
 
 func (t table) cause(c *cause) {
-	head := fmt.Sprintf("%s %s", noun(len(c.outcomes), "item"), c.status)
+	head := fmt.Sprintf("%s %s", pipeline.Count(len(c.outcomes), "item"), c.status)
 	if c.code != "" {
 		head += ": " + string(c.code)
 	}
@@ -120,7 +112,7 @@ func (t table) cause(c *cause) {
 	}
 	t.wrapped("", t.paint(color, head))
 	for _, o := range c.outcomes[:min(mostTroubled, len(c.outcomes))] {
-		subject := pipeline.Plain(o.Item.ID) + " (" + model(o.Item.Model)
+		subject := pipeline.Plain(o.Item.ID) + " (" + pipeline.ModelName(o.Item.Model)
 		if o.Item.At.Line > 0 {
 			subject += fmt.Sprintf(", %s:%d", pipeline.Plain(o.Item.At.File), o.Item.At.Line)
 		}
@@ -163,7 +155,7 @@ func (t table) delivered(s *pipeline.Summary) {
 	if total == 0 {
 		return
 	}
-	fmt.Fprintln(t, t.paint(green, noun(total, "file")+" delivered"))
+	fmt.Fprintln(t, t.paint(green, pipeline.Count(total, "file")+" delivered"))
 	if t.o.Width > 0 { // names yield, facts stay
 		id = min(id, t.o.Width/4)
 		key = min(key, t.o.Width/3)
@@ -201,7 +193,7 @@ func (t table) counts(run Run, s *pipeline.Summary) {
 	for i := range s.Outcomes {
 		o := &s.Outcomes[i]
 		c := by[o.Status]
-		by[o.Status] = tally{c.items + 1, c.files + len(o.Outputs), c.bytes + size(o.Outputs)}
+		by[o.Status] = tally{c.items + 1, c.files + len(o.Outputs), c.bytes + o.Bytes()}
 	}
 	for _, status := range pipeline.Statuses {
 		c := by[status]
@@ -210,7 +202,7 @@ func (t table) counts(run Run, s *pipeline.Summary) {
 		}
 		line := fmt.Sprintf("%-9s  %6s", status, fmt.Sprint(c.items))
 		if c.files > 0 {
-			line += fmt.Sprintf("  %10s  %8s", noun(c.files, "file"), pipeline.Size(c.bytes))
+			line += fmt.Sprintf("  %10s  %8s", pipeline.Count(c.files, "file"), pipeline.Size(c.bytes))
 		}
 		t.cut(line)
 	}
@@ -221,7 +213,7 @@ func (t table) counts(run Run, s *pipeline.Summary) {
 	if run.Simulated {
 		money += " (simulated: nothing was bought)"
 	}
-	t.wrapped("", t.paint(bold, noun(s.Totals.Items, "item")+" in "+pipeline.Span(run.took())+", "+money))
+	t.wrapped("", t.paint(bold, pipeline.Count(s.Totals.Items, "item")+" in "+pipeline.Span(run.took())+", "+money))
 	fmt.Fprintln(t)
 }
 
@@ -242,7 +234,7 @@ func (t table) next(run Run, s *pipeline.Summary) {
 	}
 	if n := s.Totals.Running + s.Totals.Unknown; n > 0 {
 		fmt.Fprintln(t)
-		t.wrapped("", t.paint(bold, "Run the same command again: ")+noun(n, "item")+" may still be generating; what is paid for is collected, not bought again.")
+		t.wrapped("", t.paint(bold, "Run the same command again: ")+pipeline.Count(n, "item")+" may still be generating; what is paid for is collected, not bought again.")
 	}
 }
 

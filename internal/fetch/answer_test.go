@@ -7,18 +7,18 @@ import (
 
 func TestParseContentRange(t *testing.T) {
 	for value, want := range map[string]*part{
-		"bytes 0-9/10":                              {0, 9, 10},
-		"bytes 5-9/*":                               {5, 9, -1},
-		"Bytes 5-5/6":                               {5, 5, 6},
-		"bytes 0-9223372036854775806/*":             {0, math.MaxInt64 - 1, -1},
-		"":                                          nil,
-		"bytes */10":                                nil,
-		"bytes 9-5/10":                              nil,
-		"bytes 0-10/10":                             nil,
-		"bytes -1-5/10":                             nil,
-		"bytes +1-5/10":                             nil,
-		"items 0-9/10":                              nil,
-		"bytes 0-9":                                 nil,
+		"bytes 0-9/10":                  {0, 9, 10},
+		"bytes 5-9/*":                   {5, 9, -1},
+		"Bytes 5-5/6":                   {5, 5, 6},
+		"bytes 0-9223372036854775806/*": {0, math.MaxInt64 - 1, -1},
+		"":                              nil,
+		"bytes */10":                    nil,
+		"bytes 9-5/10":                  nil,
+		"bytes 0-10/10":                 nil,
+		"bytes -1-5/10":                 nil,
+		"bytes +1-5/10":                 nil,
+		"items 0-9/10":                  nil,
+		"bytes 0-9":                     nil,
 		"bytes 0-99999999999999999999/999999999999": nil,
 	} {
 		got, ok := parseContentRange(value)

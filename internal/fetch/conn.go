@@ -27,7 +27,8 @@ type conn struct {
 	dog    *time.Timer // cancels the request, and nothing else
 	stall  time.Duration
 
-	gained int64 // new bytes brought to the reader
+	bounded bool  // by a Content-Length, so that no more can come than was announced
+	gained  int64 // new bytes brought to the reader
 	// The pace is measured over windows of at least the stall time spent waiting.
 	waited time.Duration
 	came   int64
@@ -46,7 +47,7 @@ func dial(ctx context.Context, client *http.Client, req *http.Request, stall tim
 		cancel(nil)
 		return nil, nil, err
 	}
-	c.body = resp.Body
+	c.body, c.bounded = resp.Body, resp.ContentLength >= 0
 	return c, resp, nil
 }
 

@@ -343,7 +343,7 @@ func (s *stream) take(p []byte) {
 // finish checks the whole, err being what came with its last byte. After that byte a connection that ends badly, or
 // not at all, does no harm any more.
 func (s *stream) finish(err error) *fault {
-	if err == nil {
+	if err == nil && !s.conn.bounded {
 		var more [1]byte
 		if n, _ := io.ReadFull(s.conn, more[:]); n > 0 {
 			return changed("the server sends more than the bytes announced")

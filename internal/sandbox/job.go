@@ -207,7 +207,9 @@ func (j *job) view(now time.Time, bare bool) jobView {
 	v.Progress = j.progress(v.Status, elapsed)
 	switch v.Status {
 	case success:
-		v.Metadata.AssetIDs = j.assetIDs()
+		if v.Metadata.AssetIDs = j.assetIDs(); len(v.Metadata.AssetIDs) == 0 {
+			v.Metadata.Output = map[string]any{"text": simulated(j.ID)} // as text models do
+		}
 	case failure, canceled:
 		v.Metadata.Error, v.Metadata.Hint = j.Fate.Error, j.Fate.Hint
 	}
@@ -275,7 +277,9 @@ func (j *job) input() json.RawMessage {
 
 // prompt is the text the job was asked with.
 func (j *job) prompt() string {
-	var p struct{ Prompt any }
+	var p struct {
+		Prompt any `json:"prompt"`
+	}
 	_ = json.Unmarshal(j.Payload, &p)
 	text, _ := p.Prompt.(string)
 	return text

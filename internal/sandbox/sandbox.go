@@ -5,7 +5,8 @@
 // It promises to be as unforgiving as the real API. A misspelt input is ignored and still paid for, a single value
 // where an array is declared is dropped and still paid for, dryRun in the body buys, listings answer only their page,
 // links expire, every job is committed spend, and nothing it accepted is ever forgotten: with a journal ([Options].Book)
-// not even when its process is killed. What goes wrong beyond that is written down as [Faults].
+// not even when its process is killed. What goes wrong beyond that is written down as [Faults], or for a single
+// job in its prompt: "[sandbox:moderate]", "[sandbox:fail]", "[sandbox:slow]" and the other faults of a submit's job.
 //
 // It refuses to be mistaken for the real thing (every answer carries the header [Header]), to reach any network, and
 // to share a type with the client: testdata/api referees both.
@@ -82,7 +83,8 @@ type Server struct {
 	journal *journal
 	files   *blobs
 	done    chan struct{} // closed by Close: lets go of requests that hang
-	start   time.Time
+
+	logging sync.Mutex // one line at a time
 
 	mu        sync.Mutex
 	contracts map[string]*contract
@@ -147,7 +149,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		o: o, studio: st, credits: credits, start: time.Now(), done: make(chan struct{}),
+		o: o, studio: st, credits: credits, done: make(chan struct{}),
 		key:       sha256.Sum256([]byte("dailies sandbox links\x00" + o.Secret)),
 		contracts: map[string]*contract{}, projects: map[string]*project{}, jobs: map[string]*job{},
 		assets: map[string]*asset{}, uploads: map[string]*upload{}, counts: map[string]int{},
@@ -173,6 +175,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	began, lw := time.Now(), &loggedWriter{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
+		s.logging.Lock()
+		defer s.logging.Unlock()
 		fmt.Fprintf(s.o.Log, "%s %s %s %d %d B %v\n", began.UTC().Format("15:04:05.000"), r.Method, r.URL.Path, lw.status, lw.bytes, time.Since(began).Round(time.Millisecond))
 	}()
 	s.mux.ServeHTTP(lw, r)

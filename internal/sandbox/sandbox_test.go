@@ -3,9 +3,11 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -233,5 +235,34 @@ func TestDryRunInTheBodyBuys(t *testing.T) {
 	r.buy("model_imagen4-ultra", `{"prompt":"x","dryRun":true}`)
 	if len(r.Book()) != 1 {
 		t.Error("nothing was bought")
+	}
+}
+
+func TestServe(t *testing.T) {
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	res, err := http.Get("http://" + ln.Addr().String() + "/_sandbox/requests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("served until %v", err)
+	}
+	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("serving after Close: %v", err)
 	}
 }

@@ -95,24 +95,26 @@ func (s *Server) accept(j *job, c *call) reply {
 	return reply{}
 }
 
-// triggers are what a prompt can ask for in words, "[sandbox:fail]": the faults of a single job, and moderate.
+// triggerOpen begins what a prompt can ask for in words: "[sandbox:fail]", and so every fault of a single job (slow,
+// fail, fail-no-refund, moderated or moderate, canceled, no-assets, duplicate-assets, thumbnail-first, stuck-progress,
+// unknown-status, prompt-as-asset). The others are no wish of a prompt's.
 const triggerOpen = "[sandbox:"
 
-// asks says whether the job is to go a certain way: by a fault, or because its prompt says so.
-func asks(j *job, v verdict, fault string) bool {
-	if v.has(fault) != nil {
-		return true
-	}
-	prompt := j.prompt()
-	return strings.Contains(prompt, triggerOpen) && (strings.Contains(prompt, triggerOpen+fault+"]") ||
-		fault == "moderated" && strings.Contains(prompt, triggerOpen+"moderate]"))
+// wishes are what a submit is to suffer: by a fault, or because its prompt says so.
+type wishes struct {
+	verdict verdict
+	prompt  string
+}
+
+func (w wishes) want(fault string) bool {
+	return w.verdict.has(fault) != nil || strings.Contains(w.prompt, triggerOpen+fault+"]")
 }
 
 // fates decides how the job will go: how long it takes, how it ends, what it makes.
 func (s *Server) fates(j *job, model *contract, taken map[string]any, v verdict) {
-	seed := hash64(j.Model, string(j.Payload))
-	j.Takes = s.scaled(takes(model.makes, seed))
-	if asks(j, v, "slow") {
+	w := wishes{v, j.prompt()}
+	j.Takes = s.scaled(takes(model.makes, hash64(j.Model, string(j.Payload))))
+	if w.want("slow") {
 		factor := 10.0
 		if f := v.has("slow"); f != nil {
 			factor = f.Factor
@@ -120,17 +122,17 @@ func (s *Server) fates(j *job, model *contract, taken map[string]any, v verdict)
 		j.Takes = time.Duration(float64(j.Takes) * factor).Truncate(time.Millisecond)
 	}
 	switch {
-	case asks(j, v, "moderated"):
+	case w.want("moderated"), w.want("moderate"):
 		j.Fate = fate{
 			End: failure, Error: "The prompt was flagged by the provider's content moderation",
 			Hint:     "Rephrase the prompt or try another model",
 			NoRefund: strings.Contains(j.Model, "xai") || strings.Contains(j.Model, "grok"), // [CODE]
 		}
-	case asks(j, v, "fail-no-refund"):
+	case w.want("fail-no-refund"):
 		j.Fate = fate{End: failure, Error: "The provider failed to generate a result", Hint: "Try again later", NoRefund: true}
-	case asks(j, v, "fail"):
+	case w.want("fail"):
 		j.Fate = fate{End: failure, Error: "The provider failed to generate a result", Hint: "Try again later"}
-	case asks(j, v, "canceled"):
+	case w.want("canceled"):
 		j.Fate = fate{End: canceled}
 	}
 	if j.Fate.End != "" { // what goes wrong does so before the end
@@ -138,15 +140,15 @@ func (s *Server) fates(j *job, model *contract, taken map[string]any, v verdict)
 	}
 	if f := v.has("unknown-status"); f != nil {
 		j.Fate.Running = f.Status
-	} else if asks(j, v, "unknown-status") {
+	} else if w.want("unknown-status") {
 		j.Fate.Running = "reviewing"
 	}
-	j.Fate.Stuck = asks(j, v, "stuck-progress")
-	j.Fate.Twice = asks(j, v, "duplicate-assets")
-	if !asks(j, v, "no-assets") && j.Fate.End == "" {
-		j.Outputs = s.outputs(model, values{model.Inputs, taken}, asks(j, v, "thumbnail-first"))
+	j.Fate.Stuck = w.want("stuck-progress")
+	j.Fate.Twice = w.want("duplicate-assets")
+	if !w.want("no-assets") && j.Fate.End == "" {
+		j.Outputs = s.outputs(model, values{model.Inputs, taken}, w.want("thumbnail-first"))
 	}
-	if asks(j, v, "prompt-as-asset") && j.prompt() != "" {
+	if w.want("prompt-as-asset") && w.prompt != "" {
 		j.Outputs = append(j.Outputs, output{ID: newID("asset_"), Form: txt, Prompt: true})
 	}
 }

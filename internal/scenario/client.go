@@ -95,7 +95,7 @@ func New(cfg Config) (*Client, error) {
 		project:   cfg.ProjectID,
 		auth:      "Basic " + basic,
 		userAgent: "dailies/" + cfg.Version,
-		secrets:   strings.NewReplacer(basic, "[redacted]", cfg.Secret, "[redacted]", cfg.Key, "[redacted]"),
+		secrets:   redactor(basic, cfg.Secret, cfg.Key),
 		notice:    cfg.Notice,
 		durations: newDurations(),
 		sent:      make(map[string]int),
@@ -129,7 +129,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Requests counts the requests sent so far, by kind.
+// Requests counts the requests sent so far, by kind: submit, quote, job, jobs (pages of the listing), bulk (asset
+// look-ups), asset, upload (every request of one; parts go to the storage and do not count), model.
 func (c *Client) Requests() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,6 +184,17 @@ func (c *Client) hear(resp *http.Response) {
 
 // now is the time by the API's clock, as far as its answers told.
 func (c *Client) now() time.Time { return time.Now().Add(time.Duration(c.skew.Load())) }
+
+// redactor takes secrets out of text. One too short to be a real key would take out half of the words.
+func redactor(secrets ...string) *strings.Replacer {
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) >= 8 {
+			pairs = append(pairs, s, "[redacted]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
 
 // parseBase checks the API's address. Credentials travel with every request, so only loopback may go without TLS.
 func parseBase(raw string) (*url.URL, error) {
@@ -247,6 +259,12 @@ func clients(rt http.RoundTripper) (asks, buys *http.Client, owned []*http.Trans
 	}
 	single := shared.Clone()
 	single.DisableKeepAlives = true
+	single.Protocols = new(http.Protocols)
+	single.Protocols.SetHTTP1(true)
+	single.TLSNextProto = nil
+	if single.TLSClientConfig != nil { // what the clone took over offers HTTP/2
+		single.TLSClientConfig.NextProtos = nil
+	}
 	return client(shared), client(single), append(owned, single)
 }
 

@@ -42,7 +42,7 @@ func (e *APIError) Error() string {
 
 // number reads a detail as a whole number, 0 when it is none.
 func (e *APIError) number(name string) int {
-	n, _ := strconv.ParseFloat(fmt.Sprint(e.Details[name]), 64)
+	n, _ := finite(fmt.Sprint(e.Details[name]))
 	return int(min(max(n, 0), 1e6))
 }
 
@@ -156,11 +156,11 @@ var (
 func retryAfter(h http.Header, e *APIError) time.Duration {
 	const most = 24 * time.Hour
 	within := func(d float64) time.Duration { return time.Duration(min(max(d, 0), float64(most))) }
-	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil {
+	if ms, ok := finite(h.Get("Retry-After-Ms")); ok {
 		return within(ms * float64(time.Millisecond))
 	}
 	if v := h.Get("Retry-After"); v != "" {
-		if s, err := strconv.ParseFloat(v, 64); err == nil {
+		if s, ok := finite(v); ok {
 			return within(s * float64(time.Second))
 		}
 		if at, err := http.ParseTime(v); err == nil {
@@ -171,7 +171,7 @@ func retryAfter(h http.Header, e *APIError) time.Duration {
 			return within(float64(at.Sub(from)))
 		}
 	}
-	if n, err := strconv.ParseFloat(fmt.Sprint(e.Details["remainingSeconds"]), 64); err == nil {
+	if n, ok := finite(fmt.Sprint(e.Details["remainingSeconds"])); ok {
 		return within(n * float64(time.Second))
 	}
 	if m := waitSeconds.FindStringSubmatch(e.Reason); m != nil && e.Status == http.StatusTooManyRequests {

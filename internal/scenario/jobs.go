@@ -33,8 +33,9 @@ func (b *billing) UnmarshalJSON(data []byte) error {
 func (b billing) total() pipeline.CU {
 	sum, _ := b.CuCost.cu()
 	for _, n := range b.CuCostDetails {
-		addOn, _ := n.cu()
-		sum += addOn
+		if addOn, _ := n.cu(); addOn <= pipeline.Unlimited-sum {
+			sum += addOn
+		}
 	}
 	return sum
 }

@@ -23,7 +23,8 @@ const (
 const window = time.Minute + time.Second
 
 // A limiter lets at most n requests begin in any window, the most urgent first and each kind in order. Bursts are
-// free: a request waits only when n others were sent within the last minute.
+// free: a request waits only when n others were sent within the last minute. (A token bucket of n would let nearly
+// 2n begin in the minute after a rest.)
 //
 // A twentieth of the requests is kept for watching: if submits could take all of them nobody would see the jobs
 // finish that they wait for.

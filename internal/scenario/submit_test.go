@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -128,6 +130,42 @@ func TestSubmitIsNeverReplayed(t *testing.T) {
 	}
 }
 
+// Over TLS with HTTP/2 on offer too, every submit has a connection of its own, and the rest share one.
+func TestSubmitsShareNoConnection(t *testing.T) {
+	var mu sync.Mutex
+	conns := make(map[string][]string)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		conns[r.Method] = append(conns[r.Method], r.Proto+" "+r.RemoteAddr)
+		mu.Unlock()
+		io.WriteString(w, `{"job":{"jobId":"job_1"},"model":{"id":"model_x"}}`)
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	tr := srv.Client().Transport.(*http.Transport)
+	c, err := New(Config{BaseURL: srv.URL, Key: testKey, Secret: testSecret, Transport: tr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 5 {
+		if _, err := c.Model(t.Context(), "model_x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Submit(t.Context(), "model_x", []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(conns["POST"])
+	if each := slices.Compact(conns["POST"]); len(each) != 5 || !strings.HasPrefix(each[0], "HTTP/1.1 ") {
+		t.Errorf("submits came over %q", each)
+	}
+	if each := slices.Compact(conns["GET"]); len(each) != 1 || !strings.HasPrefix(each[0], "HTTP/2.0 ") {
+		t.Errorf("the others came over %q", each)
+	}
+}
+
 func TestSubmitThatNeverLeft(t *testing.T) {
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -136,8 +174,9 @@ func TestSubmitThatNeverLeft(t *testing.T) {
 	dead.Close()
 	plain := httptest.NewServer(http.NotFoundHandler()) // speaks no TLS
 	defer plain.Close()
-	stranger := httptest.NewTLSServer(http.NotFoundHandler()) // shows a certificate nobody vouches for
-	stranger.Config.ErrorLog = nil
+	stranger := httptest.NewUnstartedServer(http.NotFoundHandler()) // shows a certificate nobody vouches for
+	stranger.Config.ErrorLog = log.New(io.Discard, "", 0)
+	stranger.StartTLS()
 	defer stranger.Close()
 	for name, base := range map[string]string{
 		"nobody listens":        "http://" + dead.Addr().String(),

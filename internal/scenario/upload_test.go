@@ -141,7 +141,10 @@ func (s *storage) on(t *testing.T) *Client {
 			defer r.Body.Close()
 			w := httptest.NewRecorder()
 			s.ServeHTTP(w, r)
-			return w.Result(), r.Context().Err()
+			if err := r.Context().Err(); err != nil {
+				return nil, err
+			}
+			return w.Result(), nil
 		})})
 	if err != nil {
 		t.Fatal(err)

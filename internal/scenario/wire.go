@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
 
@@ -57,7 +58,7 @@ type number string
 
 func (n *number) UnmarshalJSON(b []byte) error {
 	s := string(bytes.Trim(b, `"`))
-	if _, err := strconv.ParseFloat(s, 64); err != nil {
+	if _, ok := finite(s); !ok {
 		s = ""
 	}
 	*n = number(s)
@@ -65,8 +66,17 @@ func (n *number) UnmarshalJSON(b []byte) error {
 }
 
 func (n number) float() float64 {
-	f, _ := strconv.ParseFloat(string(n), 64)
+	f, _ := finite(string(n))
 	return f
+}
+
+// finite reads a number that can be counted with.
+func finite(s string) (float64, bool) {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0, false
+	}
+	return f, true
 }
 
 func (n number) whole() int64 { return int64(min(max(n.float(), 0), 1<<53)) }

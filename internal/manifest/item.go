@@ -226,16 +226,13 @@ func (r *reader) finish(one drawn, sc *scope, m *model, inputs *node, n int) {
 		return
 	}
 	checked := m.contract.Check(payload)
-	item.PicksSeed = checked.TakesSeed
+	item.PicksSeed, item.SeedMax = checked.TakesSeed, checked.SeedMax
 	if n > 0 {
 		_, named := payload[seedInput]
-		switch seeded, ok := r.seeded(item.ID, payload, m.contract, checked); {
-		case ok:
-			checked, item.PicksSeed = seeded, false
-		default:
-			if one.salt += "#" + strconv.Itoa(n); named && n == 1 {
-				r.notes.add(one.at, item.ID, "repeat with a seed in the payload makes the same thing again and again", "leave the seed out: each repetition gets its own")
-			}
+		if seeded, ok := r.seeded(item.ID, payload, m.contract, checked); ok {
+			checked, item.PicksSeed, item.SeedMax = seeded, false, 0
+		} else if one.salt += "#" + strconv.Itoa(n); named && n == 1 {
+			r.notes.add(one.at, item.ID, "repeat with a seed in the payload makes the same thing again and again", "leave the seed out: each repetition gets its own")
 		}
 	}
 	look := finder{payload: payload, inputs: inputs, sc: sc, r: r}
@@ -500,24 +497,15 @@ func firstText(v any) string {
 // seedInput is the name every model's seed has.
 const seedInput = "seed"
 
-// seedRanges are tried in turn, widest first: contracts may set a maximum. 2147483647 is the documented one.
-var seedRanges = []uint64{1 << 31, 1 << 16, 1000, 100}
-
 // seeded holds the payload against the contract with a seed of its own: made of batch and id, so that it is the same
 // every time, and different for every repetition. It is not ok when the model takes none, or has one already.
 func (r *reader) seeded(id string, payload map[string]any, c pipeline.Contract, plain pipeline.Checked) (pipeline.Checked, bool) {
-	if !plain.TakesSeed {
+	if !plain.TakesSeed || plain.SeedMax < 1 {
 		return plain, false
 	}
 	sum := sha256.Sum256([]byte(r.m.Batch + "\x00" + id))
-	draw := binary.BigEndian.Uint64(sum[:])
-	for _, limit := range seedRanges {
-		with := maps.Clone(payload)
-		with[seedInput] = json.Number(strconv.FormatUint(draw%limit, 10))
-		checked := c.Check(with)
-		if !slices.ContainsFunc(checked.Problems, func(f pipeline.Finding) bool { return len(f.Path) > 0 && f.Path[0] == seedInput }) {
-			return checked, true
-		}
-	}
-	return plain, false
+	seed := 1 + binary.BigEndian.Uint64(sum[:])%uint64(plain.SeedMax)
+	with := maps.Clone(payload)
+	with[seedInput] = json.Number(strconv.FormatUint(seed, 10))
+	return c.Check(with), true
 }

@@ -69,7 +69,7 @@ items:
 	if a.Model != "model_imagen4-ultra" || a.Makes != "image" || a.Prompt != "x" || a.KeyTemplate != m.Key || !slices.Equal(a.Tags, []string{"one"}) {
 		t.Errorf("a: %+v", a)
 	}
-	if b.Model != "model_dice" || !b.PicksSeed || !slices.Equal(b.Tags, []string{"one", "two"}) {
+	if b.Model != "model_dice" || !b.PicksSeed || b.SeedMax != 99 || !slices.Equal(b.Tags, []string{"one", "two"}) {
 		t.Errorf("b: %+v", b)
 	}
 	if (a.At != pipeline.Position{File: "dir/m.yaml", Line: 12, Col: 5}) {
@@ -177,11 +177,11 @@ func TestRepeat(t *testing.T) {
 				t.Errorf("%s has a seed its model does not take", it.ID)
 			}
 		case "seeded":
-			if !has || it.PicksSeed {
+			if !has || it.PicksSeed || it.SeedMax != 0 {
 				t.Errorf("%s has no seed of its own", it.ID)
 			}
 		case "small":
-			if !has || n > 99 {
+			if !has || n < 1 || n > 99 {
 				t.Errorf("%s: seed %s is over the input's maximum", it.ID, seed)
 			}
 		case "fixed":

@@ -3,7 +3,6 @@ package manifest
 import (
 	"cmp"
 	"encoding/json"
-	"maps"
 	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -13,12 +12,12 @@ import (
 type ModelSchema struct {
 	ID      string
 	Aliases []string
-	Payload *jsonschema.Schema // of the payload as it is sent
+	Payload *jsonschema.Schema // of the payload as a manifest holds it: with ${references}, and null to remove a default
 }
 
 // Schema is the JSON Schema (2020-12) of manifests, for editors: every key with its description, and for every model
-// its payload. It is looser than Load where a manifest may hold a ${reference} in the place of a value, null to
-// remove a default, or leave out what defaults or prompt: bring; it knows nothing of files and ids.
+// its payload. It is looser than Load: nothing is required of a payload, because defaults and prompt: bring some of
+// it, and it knows nothing of files, names and ids.
 func Schema(models []ModelSchema) *jsonschema.Schema {
 	models = slices.SortedFunc(slices.Values(models), func(a, b ModelSchema) int { return cmp.Compare(a.ID, b.ID) })
 	root := object(manifestKeys)
@@ -26,12 +25,7 @@ func Schema(models []ModelSchema) *jsonschema.Schema {
 	root.Title = "dailies manifest"
 	root.Description = "A batch of assets to generate, version 1."
 	root.PatternProperties = map[string]*jsonschema.Schema{"^x-": {Description: "Ignored: a place for YAML anchors."}}
-	root.Defs = map[string]*jsonschema.Schema{
-		"instead": {
-			Description: "A ${reference} that stands for the value, or null, which removes a default.",
-			AnyOf:       []*jsonschema.Schema{{Type: "string", Pattern: `\$\{`}, {Type: "null"}},
-		},
-	}
+	root.Defs = schemas{}
 	item := object(itemKeys)
 	root.Properties["items"].Items = item
 	var names []any
@@ -41,7 +35,11 @@ func Schema(models []ModelSchema) *jsonschema.Schema {
 			own = append(own, a)
 		}
 		names = append(names, own...)
-		root.Defs[m.ID] = written(m.Payload)
+		root.Defs[m.ID] = &jsonschema.Schema{Type: "object"}
+		if m.Payload != nil {
+			*root.Defs[m.ID] = *m.Payload
+			root.Defs[m.ID].Required = nil
+		}
 		ref := func() *jsonschema.Schema { return &jsonschema.Schema{Ref: "#/$defs/" + m.ID} }
 		isModel := func() *jsonschema.Schema {
 			return &jsonschema.Schema{Properties: schemas{"model": {Enum: own}}, Required: []string{"model"}}
@@ -71,24 +69,6 @@ func Schema(models []ModelSchema) *jsonschema.Schema {
 }
 
 type schemas = map[string]*jsonschema.Schema
-
-// written is a payload as people write it: nothing is required, because prompt: and defaults bring some, and a
-// reference or null may stand for any value.
-func written(payload *jsonschema.Schema) *jsonschema.Schema {
-	if payload == nil {
-		return &jsonschema.Schema{Type: "object"}
-	}
-	p := *payload
-	p.Required = nil
-	p.Properties = maps.Clone(payload.Properties)
-	for name, in := range p.Properties {
-		p.Properties[name] = &jsonschema.Schema{
-			Description: in.Description,
-			AnyOf:       []*jsonschema.Schema{in, {Ref: "#/$defs/instead"}},
-		}
-	}
-	return &p
-}
 
 // object is the schema of a mapping with the keys of a table and no others.
 func object(table []key) *jsonschema.Schema {
@@ -158,7 +138,7 @@ func formMatrix() *jsonschema.Schema {
 		Properties: schemas{"include": rows, "exclude": {Type: "array", Items: &jsonschema.Schema{Type: "object"}}},
 		AdditionalProperties: &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 			{Type: "array", MinItems: new(1)},
-			{Ref: "#/$defs/instead"},
+			{Type: "string", Pattern: `^\$\{`},
 		}},
 	}
 }

@@ -18,8 +18,8 @@ func testSchema(t *testing.T) *jsonschema.Resolved {
 			Type: "object",
 			Properties: map[string]*jsonschema.Schema{
 				"prompt":        {Type: "string"},
-				"generateAudio": {Type: "boolean", Description: "Sound."},
-				"duration":      {Enum: []any{4, 6, 8}},
+				"generateAudio": {Types: []string{"boolean", "null"}},
+				"duration":      {AnyOf: []*jsonschema.Schema{{Enum: []any{4, 6, 8}}, {Type: "string", Pattern: `\$\{`}}},
 			},
 			Required:             []string{"generateAudio"},
 			AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}},

@@ -34,10 +34,9 @@ func (v version) condition() string {
 	return v.modified
 }
 
-// differs tells whether two answers cannot be of the same file.
+// differs tells whether the validators of two answers cannot be of the same file.
 func (v version) differs(w version) bool {
-	return v.size >= 0 && w.size >= 0 && v.size != w.size ||
-		v.etag != "" && w.etag != "" && v.etag != w.etag ||
+	return v.etag != "" && w.etag != "" && v.etag != w.etag ||
 		v.etag == "" && w.etag == "" && v.modified != "" && w.modified != "" && v.modified != w.modified
 }
 

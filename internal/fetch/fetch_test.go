@@ -220,6 +220,8 @@ func TestHowStreamsDie(t *testing.T) {
 			}},
 		{name: "closed before any answer, always", code: pipeline.CodeDownload, says: "6 attempts",
 			answer: func(visit) { panic(http.ErrAbortHandler) }},
+		{name: "answered, and then nothing, always", code: pipeline.CodeDownload, says: "6 attempts", requests: 6,
+			answer: func(v visit) { v.cut(file, strong, 0) }},
 		{name: "no progress after the first cut", code: pipeline.CodeDownload, says: "at byte 5000 of 40000 (6 attempts without a new byte)",
 			answer: func(v visit) {
 				if v.n == 1 {
@@ -605,6 +607,16 @@ func TestLinksRefused(t *testing.T) {
 			continue
 		}
 		clean(t, err.Error())
+	}
+}
+
+func TestNamesInLinksAreNotSent(t *testing.T) {
+	file := noise(10)
+	server := newCDN(t, func(v visit) { v.whole(file, strong) }) // which fails the test at an Authorization header
+	asset := server.asset(len(file))
+	asset.URL = strings.Replace(asset.URL, "http://", "http://user:word@", 1)
+	if _, _, err := fetch(t.Context(), newFetcher(t), asset, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -162,6 +162,29 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// A connection that was fast once is not forgiven for ever.
+func TestAFastBeginningIsNoLicence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, requests := noise(500_000), 0
+		f := New(Options{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			requests++
+			resp := answerWith(r, file, len(file), 400, 10*time.Second)
+			d := resp.Body.(*drip)
+			d.ready = min(60_000, len(d.bytes))
+			return resp, nil
+		})})
+		start := time.Now()
+		got, _, err := fetch(t.Context(), f, link, nil)
+		if err != nil || !bytes.Equal(got, file) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+		// Nine times 60,000 bytes at once, and after each a first window that they excuse and a second they do not.
+		if d := time.Since(start); requests != 9 || d > 9*time.Minute {
+			t.Errorf("%d connections and %v, want 9 and about a minute each", requests, d)
+		}
+	})
+}
+
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0
@@ -337,6 +360,27 @@ func TestASizeThatFreshCorrects(t *testing.T) {
 			return again, nil
 		})
 		if err != nil || size != 100 || !bytes.Equal(got, file) {
+			t.Errorf("%d bytes of %d, %v", len(got), size, err)
+		}
+	})
+}
+
+// What the caller was told when it opened the stream stands.
+func TestASizeOnceToldStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, requests := noise(5000), 0
+		f := New(Options{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if requests++; requests == 2 {
+				return status(403), nil
+			}
+			return answerWith(r, file, 3000, 3000, 0), nil
+		})})
+		got, size, err := fetch(t.Context(), f, link, func(context.Context) (pipeline.Asset, error) {
+			again := link
+			again.Bytes = 4000
+			return again, nil
+		})
+		if err != nil || size != 5000 || !bytes.Equal(got, file) {
 			t.Errorf("%d bytes of %d, %v", len(got), size, err)
 		}
 	})

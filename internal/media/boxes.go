@@ -293,7 +293,7 @@ func (b *boxes) facts() pipeline.Facts {
 	if b.picture {
 		return pipeline.Facts{Width: b.width, Height: b.height}
 	}
-	f := pipeline.Facts{Duration: b.movie.seconds()}
+	f := pipeline.Facts{Duration: plausible(b.movie.seconds())}
 	video, sound, longest := false, false, 0.0
 	for _, t := range b.tracks {
 		length := t.clock
@@ -315,7 +315,7 @@ func (b *boxes) facts() pipeline.Facts {
 		}
 	}
 	if f.Duration == 0 {
-		f.Duration = longest
+		f.Duration = plausible(longest)
 	}
 	if video {
 		f.Audio = &sound

@@ -88,6 +88,8 @@ func TestValidation(t *testing.T) {
 		{"Omni: five references beside a video", "model_kling-v3-omni-video", `{"prompt":"x","referenceVideo":"` + clip + `","referenceImages":` + refs(5) + `}`, "Input referenceImages must have at most 4"},
 		{"Omni: eight references", "model_kling-v3-omni-video", `{"prompt":"x","referenceImages":` + refs(8) + `}`, "Input referenceImages must have at most 7"},
 		{"Kling 2.6: sound with a last frame", "model_kling-v2-6-i2v-pro", `{"prompt":"x","image":"` + img + `","lastFrameImage":"` + img + `","generateAudio":true}`, "Input generateAudio cannot"},
+		{"Kling O1: seven together", "model_kling-o1-r2v", `{"prompt":"x","images":` + refs(6) + `,"elements":[{}]}`, ok},
+		{"Kling O1: eight together", "model_kling-o1-r2v", `{"prompt":"x","images":` + refs(6) + `,"elements":[{},{}]}`, "Inputs images and elements must have at most 7"},
 		{"Happy Horse: nine references", "model_alibaba-happy-horse-reference-to-video", `{"prompt":"x","referenceImages":` + refs(9) + `}`, ok},
 		{"Happy Horse: ten references", "model_alibaba-happy-horse-reference-to-video", `{"prompt":"x","referenceImages":` + refs(10) + `}`, "Input referenceImages must have at most 9"},
 		{"Meshy 7: 8k and quads", "model_meshy-7-txt23d", `{"prompt":"x","textureResolution":"8k","shouldRemesh":true,"topology":"quad"}`, "Input textureResolution 8k"},

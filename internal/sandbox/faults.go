@@ -189,8 +189,11 @@ func parseRule(n *yaml.Node) (Rule, error) {
 	if on := keys["on"]; on != nil && on.Value != "any" && !slices.Contains(kind.On, on.Value) {
 		return r, wrong(on, fmt.Sprintf("%s cannot strike %q", kind.Name, on.Value), didYouMean(on.Value, append(slices.Clone(kind.On), "any")))
 	}
-	if err := n.Decode(&r); err != nil {
-		return r, wrong(n, strings.TrimPrefix(err.Error(), "yaml: "), "")
+	for key, value := range keys {
+		one := yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: key}, value}}
+		if one.Decode(&r) != nil {
+			return r, wrong(value, fmt.Sprintf("%s cannot be %q", key, value.Value), "durations are written 90s or 5m, counts 3, chances 0.25")
+		}
 	}
 	if problem := r.problem(); problem != "" {
 		return r, wrong(n, problem, "")
@@ -202,7 +205,7 @@ func wrong(n *yaml.Node, message, hint string) error {
 	e := pipeline.Errorf(pipeline.CodeUsage, "faults: line %d: %s", n.Line, message)
 	e.Hint = hint
 	if hint == "" {
-		e.Hint = "dailies sandbox --help names the faults and what each can be told"
+		e.Hint = "a rule takes " + strings.Join(ruleKeys, ", ") + ", and what its fault can be told"
 	}
 	return e
 }

@@ -21,6 +21,8 @@ var rules = []rule{
 	{[]string{"model_kling-v2-6-i2v-pro"}, func(v values) string {
 		return exclude(v.flag("generateAudio"), v.has("lastFrameImage"), "generateAudio", "lastFrameImage")
 	}},
+	{[]string{"model_kling-o1-r2v"}, func(v values) string { return together(v, 7) }},
+	{[]string{"model_kling-o1-video-reference", "model_kling-o1-video-edit"}, func(v values) string { return together(v, 4) }},
 	{[]string{"model_kling-lip-sync"}, func(v values) string {
 		return exclude(v.has("audioFile"), v.has("text"), "audioFile", "text")
 	}},
@@ -33,12 +35,20 @@ var rules = []rule{
 		}
 		return exclude(v.has("image"), v.has("referenceImages") || v.has("referenceVideos"), "image", "referenceImages or referenceVideos")
 	}},
-	{[]string{"model_meshy-7-txt23d"}, func(v values) string {
-		if v.text("textureResolution") == "8k" && v.flag("shouldRemesh") && v.text("topology") != "triangle" {
+	{[]string{"model_meshy-txt23d", "model_meshy-7-txt23d", "model_meshy-img23d"}, func(v values) string {
+		if v.text("textureResolution") == "8k" && v.flag("shouldRemesh") && v.text("topology") == "quad" {
 			return "Input textureResolution 8k needs topology triangle when shouldRemesh is on"
 		}
 		return ""
 	}},
+}
+
+// together holds Kling O1's pictures and elements to one limit.
+func together(v values, n int) string {
+	if v.count("images")+v.count("elements") > n {
+		return fmt.Sprintf("Inputs images and elements must have at most %d items together", n)
+	}
+	return ""
 }
 
 func veoReferences(v values) string {

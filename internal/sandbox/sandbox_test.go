@@ -38,6 +38,8 @@ var records = map[string]string{
 	"model_alibaba-happy-horse-reference-to-video": `{"id":"model_alibaba-happy-horse-reference-to-video","capabilities":["img2video"],"inputs":[
 		{"name":"prompt","type":"string","required":{"always":true}},{"name":"referenceImages","type":"file_array","required":{"always":true}},
 		{"name":"resolution","type":"string","default":"1080P"},{"name":"duration","type":"number","default":5,"min":3,"max":15}]}`,
+	"model_kling-o1-r2v": `{"id":"model_kling-o1-r2v","capabilities":["img2video"],"inputs":[{"name":"prompt","type":"string","required":{"always":true}},
+		{"name":"images","type":"file_array"},{"name":"elements","type":"inputs_array"}]}`,
 	"model_lyria-2": `{"id":"model_lyria-2","capabilities":["txt2audio"],"inputs":[{"name":"prompt","type":"string","required":{"always":true}},{"name":"seed","type":"number"}]}`,
 	"model_meshy-7-txt23d": `{"id":"model_meshy-7-txt23d","capabilities":["txt23d"],"accessRestrictions":50,"inputs":[
 		{"name":"prompt","type":"string","required":{"always":true},"maxLength":600,"costImpact":false},{"name":"ultraMode","type":"boolean","default":false,"costImpact":true},

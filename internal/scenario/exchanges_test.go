@@ -262,19 +262,19 @@ func TestQuote(t *testing.T) {
 }
 
 func TestJobShapes(t *testing.T) {
-	const moderated = "The prompt was flagged by the provider's content moderation"
+	const flagged = "The prompt was flagged by the provider's content moderation"
 	for name, want := range map[string]pipeline.Job{
 		"job-running":              {State: pipeline.JobRunning, Status: "in-progress", Progress: 0.35},
 		"job-running-over-one":     {State: pipeline.JobRunning, Status: "finalizing", Progress: 1},
 		"job-success":              {State: pipeline.JobSucceeded, Status: "success", Progress: 1, AssetIDs: []string{"asset_QPWUfkCQim533r8qPUUDcWGc"}},
 		"job-success-several":      {State: pipeline.JobSucceeded, Status: "success", Progress: 1, AssetIDs: []string{"asset_T1AAAAAAAAAAAAAAAAAAAAAA", "asset_G1AAAAAAAAAAAAAAAAAAAAAA"}},
 		"job-success-no-assets":    {State: pipeline.JobSucceeded, Status: "success", Progress: 1},
-		"job-failure":              {State: pipeline.JobFailed, Status: "failure", Progress: 1, Error: moderated, Hint: "Rephrase the prompt or try another model"},
-		"job-failure-no-refund":    {State: pipeline.JobFailed, Status: "failure", Progress: 1, Error: moderated, Hint: "Rephrase the prompt or try another model", NoRefund: true},
+		"job-failure":              {State: pipeline.JobFailed, Status: "failure", Progress: 1, Error: flagged, Moderated: true, Hint: "Rephrase the prompt or try another model"},
+		"job-failure-no-refund":    {State: pipeline.JobFailed, Status: "failure", Progress: 1, Error: flagged, Moderated: true, Hint: "Rephrase the prompt or try another model", NoRefund: true},
 		"job-failure-error-object": {State: pipeline.JobFailed, Status: "failure", Progress: 1, Error: "Provider timed out"},
 		"job-canceled":             {State: pipeline.JobCanceled, Status: "canceled", Progress: 1},
 		"job-addons":               {State: pipeline.JobSucceeded, Status: "success", Progress: 1, Cost: cu(t, "17.25"), AssetIDs: []string{"asset_QPWUfkCQim533r8qPUUDcWGc"}},
-		"job-spelled-failed":       {State: pipeline.JobFailed, Status: "failed", Progress: 1, Error: moderated, Hint: "Rephrase the prompt or try another model"},
+		"job-spelled-failed":       {State: pipeline.JobFailed, Status: "failed", Progress: 1, Error: flagged, Moderated: true, Hint: "Rephrase the prompt or try another model"},
 		"job-spelled-cancelled":    {State: pipeline.JobCanceled, Status: "cancelled", Progress: 1},
 		"job-spelled-succeeded":    {State: pipeline.JobSucceeded, Status: "succeeded", Progress: 1, AssetIDs: []string{"asset_QPWUfkCQim533r8qPUUDcWGc"}},
 		"job-spelled-processing":   {State: pipeline.JobRunning, Status: "processing", Progress: 0.5},

@@ -6,7 +6,9 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"dailies/pipeline"
@@ -91,6 +93,7 @@ func decodeJob(data []byte) (pipeline.Job, bool) {
 		Hint:      string(j.Metadata.Hint),
 		Cost:      j.Billing.total(),
 		NoRefund:  bool(j.Billing.DisableRefund),
+		Moderated: moderated(string(j.Metadata.Error)),
 		CreatedAt: j.CreatedAt.Time,
 		UpdatedAt: j.UpdatedAt.Time,
 	}, true
@@ -108,6 +111,14 @@ func stateOf(status string) pipeline.JobState {
 		return pipeline.JobCanceled
 	}
 	return pipeline.JobRunning
+}
+
+// moderated reports whether a failure's words are those of a provider that refuses the content. There is no field
+// for it; the words are those that the official client looks for [CODE].
+func moderated(failure string) bool {
+	failure = strings.ToLower(failure)
+	return slices.ContainsFunc([]string{"moderat", "nsfw", "sensitive content", "content policy", "flagged", "safety system"},
+		func(words string) bool { return strings.Contains(failure, words) })
 }
 
 // clamp holds a progress between 0 and 1; 1.02 has been seen [SEEN].

@@ -1,0 +1,31 @@
+# What a person, and CI, types. STATICCHECK is pinned: a linter that changes overnight is a build that does.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 30s
+
+.PHONY: help build test race bench fuzz check
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build ./bin/dailies
+	go build -trimpath -o bin/dailies .
+
+test: ## run every test, with the race detector, the real S3 server and the real binary
+	go test -race -timeout 20m ./...
+
+race: test ## the same: tests always run with the race detector
+
+bench: ## print every benchmark
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+fuzz: ## fuzz every target for FUZZTIME (30s) each
+	@for p in $$(go list ./...); do \
+		for t in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$t"; go test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+check: ## vet, format and lint
+	go vet ./...
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go run $(STATICCHECK) ./...

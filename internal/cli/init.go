@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dailies/manifests"
+	"dailies/pipeline"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "init [NAME]", Short: "Write a starter manifest that validates", Args: cobra.MaximumNArgs(1),
+		Long: "Writes NAME.yaml, a commented manifest to start from. An existing file is left alone.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := "my-batch"
+			if len(args) == 1 {
+				name = strings.TrimSuffix(strings.TrimSuffix(args[0], ".yaml"), ".yml")
+			}
+			batch := filepath.Base(name)
+			starter, err := manifests.Starter(batch)
+			if err != nil {
+				return usagef(cmd, "%w", err)
+			}
+			path := name + ".yaml"
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+			if errors.Is(err, fs.ErrExist) {
+				return &pipeline.Error{Code: pipeline.CodeUsage, Message: path + " is there already", Hint: "choose another name: dailies init NAME"}
+			}
+			if err != nil {
+				return usagef(cmd, "%w", err)
+			}
+			_, err = f.Write(starter)
+			if closeErr := f.Close(); err == nil {
+				err = closeErr
+			}
+			if err != nil {
+				return pipeline.Errorf(pipeline.CodeDiskFull, "%s: %w", path, err)
+			}
+			_, err = fmt.Fprintf(a.Stdout, `%[1]s is yours to edit. Then:
+  dailies validate %[1]s
+  dailies run %[1]s --sandbox
+`, path)
+			return err
+		},
+	}
+}

@@ -1,0 +1,443 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dailies/internal/catalog"
+	"dailies/internal/fetch"
+	"dailies/internal/ledger"
+	"dailies/internal/manifest"
+	"dailies/internal/media"
+	"dailies/internal/progress"
+	"dailies/internal/report"
+	"dailies/internal/store"
+	"dailies/pipeline"
+)
+
+// runFlags are what was typed, or set in the environment; what was not is the manifest's to say.
+type runFlags struct {
+	reading
+	placeFlags
+	sandbox           bool
+	concurrency       string
+	requestsPerMinute int
+	budget            string
+	deadline          time.Duration
+	maxFailures       string
+	only, tags        []string
+	shard             string
+	onLost            string
+	retry             []string
+	progress          string
+	junit, summary    string
+	yes               bool
+}
+
+// placeFlags say where things are, for every command that looks there.
+type placeFlags struct{ output, state string }
+
+func (f *placeFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.output, "output", "", "folder or s3://bucket/prefix of the assets (default out/BATCH)")
+	cmd.Flags().StringVar(&f.state, "state", "", "folder or s3://bucket/prefix of the ledger (default .dailies under the output)")
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run MANIFEST [flags]", Short: "Make what the manifest lists, deliver it, and report on every item", Args: cobra.ExactArgs(1),
+		Long: `Validates the manifest, uploads input files, asks for prices, submits, follows, downloads and delivers, and
+writes results.json, results.csv and index.html beside the assets.
+
+It is idempotent: whatever happened, run the same command again. Every flag can also be given as an environment
+variable (--max-failures is DAILIES_MAX_FAILURES) or, where the manifest has a field of that name, there; a flag wins
+over the environment, and that over the manifest.
+
+Exit codes: 0 all delivered; 2 invalid, nothing spent; 3 some items failed; 4 stopped by the budget; 5 credentials,
+plan, credits or destination refused; 6 another run holds the batch; 75 still generating: run the same command again;
+130 and 143 interrupted with nothing left generating; 1 internal error.`,
+		Example: `  dailies run manifests/quickstart.yaml --sandbox
+  dailies run night.yaml --output s3://game-assets/night --budget 500 --deadline 5h30m`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), args[0], f) },
+	}
+	f.reading.flags(cmd)
+	f.placeFlags.flags(cmd)
+	fl := cmd.Flags()
+	fl.BoolVar(&f.sandbox, "sandbox", false, "rehearse on the simulated API: nothing is bought")
+	fl.StringVar(&f.concurrency, "concurrency", "", "jobs in flight at most, or auto: as many as the API allows (default auto)")
+	fl.IntVar(&f.requestsPerMinute, "requests-per-minute", 0, "API requests a minute at most (default 100, a project's limit)")
+	fl.StringVar(&f.budget, "budget", "", "creative units the items of this manifest may cost, earlier runs counted")
+	fl.DurationVar(&f.deadline, "deadline", 0, "stop in time to end after this long, such as 5h30m")
+	fl.StringVar(&f.maxFailures, "max-failures", "", "stop buying when more than N items, or P%, have failed")
+	fl.StringArrayVar(&f.only, "only", nil, "only items whose id matches this pattern, such as 'knight-*' (repeatable)")
+	fl.StringArrayVar(&f.tags, "tag", nil, "only items with this tag (repeatable: any of them)")
+	fl.StringVar(&f.shard, "shard", "", "only part I of N of the items, as I/N; stable by id")
+	fl.StringVar(&f.onLost, "on-lost-submit", "", "when no job shows up for a submit whose answer was lost: adopt-or-resubmit or hold (default adopt-or-resubmit)")
+	fl.StringArrayVar(&f.retry, "retry", nil, "also try again items that failed with this code, such as moderated (repeatable)")
+	fl.StringVar(&f.progress, "progress", "auto", "auto, bar, lines, json or none")
+	fl.StringVar(&f.junit, "junit", "", "also write a JUnit report to this file")
+	fl.StringVar(&f.summary, "summary", "", "also write a summary in Markdown to this file (default $GITHUB_STEP_SUMMARY)")
+	fl.BoolVar(&f.yes, "yes", false, "buy without asking")
+	return cmd
+}
+
+// settings is what flags, environment, manifest and defaults come to.
+type settings struct {
+	output, state     string
+	concurrency       int
+	requestsPerMinute int
+	budget            pipeline.CU
+	deadline          time.Time
+	maxFailures       pipeline.MaxFailures
+	onLost            pipeline.LostPolicy
+	retry             []pipeline.Code
+	selects           func(*pipeline.Item) bool
+	progress          progress.Mode
+	summary           string
+}
+
+func badFlag(name, value, want string) error {
+	e := pipeline.Errorf(pipeline.CodeUsage, "--%s %q is not %s", name, value, want)
+	e.Hint = "dailies run --help shows what it takes"
+	return e
+}
+
+// places says where a manifest's assets and its ledger are; an empty state is beside the assets.
+func (f *placeFlags) places(m *manifest.Manifest) (output, state string) {
+	output = cmp.Or(f.output, m.OutputPath(), filepath.Join("out", m.Batch))
+	return output, cmp.Or(f.state, m.StatePath())
+}
+
+// settle brings flags and manifest together.
+func (f *runFlags) settle(m *manifest.Manifest) (s settings, err error) {
+	s = settings{requestsPerMinute: f.requestsPerMinute, summary: f.summary, budget: pipeline.Unlimited}
+	s.output, s.state = f.places(m)
+	s.concurrency = m.Limits.Concurrency
+	if f.concurrency != "" {
+		s.concurrency = 0
+		if f.concurrency != "auto" {
+			if s.concurrency, err = strconv.Atoi(f.concurrency); err != nil || s.concurrency < 1 {
+				return s, badFlag("concurrency", f.concurrency, "auto or a number from 1")
+			}
+		}
+	}
+	if f.requestsPerMinute < 0 {
+		return s, badFlag("requests-per-minute", strconv.Itoa(f.requestsPerMinute), "a number from 1")
+	}
+	if s.requestsPerMinute == 0 {
+		s.requestsPerMinute = m.Limits.RequestsPerMinute
+	}
+	if m.Limits.Budget != nil {
+		s.budget = *m.Limits.Budget
+	}
+	if f.budget != "" {
+		if s.budget, err = pipeline.ParseCU(f.budget); err != nil {
+			return s, badFlag("budget", f.budget, "an amount of creative units, such as 500 or 99.5")
+		}
+	}
+	limit := m.Limits.Deadline
+	if f.deadline != 0 {
+		limit = f.deadline
+	}
+	if limit < 0 {
+		return s, badFlag("deadline", limit.String(), "a time to come")
+	}
+	if limit > 0 {
+		s.deadline = time.Now().Add(limit)
+	}
+	most := f.maxFailures
+	if most == "" {
+		most = m.Limits.MaxFailures
+	}
+	if s.maxFailures, err = parseMaxFailures(most); err != nil {
+		return s, err
+	}
+	lost := f.onLost
+	if lost == "" {
+		lost = m.OnLostSubmit
+	}
+	switch p := pipeline.LostPolicy(lost); p {
+	case "":
+		s.onLost = pipeline.AdoptOrResubmit
+	case pipeline.AdoptOrResubmit, pipeline.Hold:
+		s.onLost = p
+	default:
+		return s, badFlag("on-lost-submit", lost, "adopt-or-resubmit or hold")
+	}
+	for _, c := range f.retry {
+		if !slices.Contains(pipeline.Codes(), pipeline.Code(c)) {
+			return s, badFlag("retry", c, "an error code; results.json names them, such as moderated")
+		}
+		s.retry = append(s.retry, pipeline.Code(c))
+	}
+	if s.progress, err = progress.ParseMode(f.progress); err != nil {
+		return s, badFlag("progress", f.progress, "auto, bar, lines, json or none")
+	}
+	if s.summary == "" {
+		s.summary = os.Getenv("GITHUB_STEP_SUMMARY")
+	}
+	s.selects, err = f.selection(m)
+	return s, err
+}
+
+func parseMaxFailures(text string) (most pipeline.MaxFailures, err error) {
+	if text == "" {
+		return most, nil
+	}
+	number, percent := strings.CutSuffix(text, "%")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || percent && n > 100 {
+		return most, badFlag("max-failures", text, "a number from 1, such as 20, or a share, such as 10%")
+	}
+	if percent {
+		most.Percent = n
+	} else {
+		most.Count = n
+	}
+	return most, nil
+}
+
+// selection is which items --only, --tag and --shard leave in; nil is all of them.
+func (f *runFlags) selection(m *manifest.Manifest) (func(*pipeline.Item) bool, error) {
+	part, parts := 0, 0
+	if f.shard != "" {
+		if n, err := fmt.Sscanf(f.shard, "%d/%d", &part, &parts); err != nil || n != 2 || part < 1 || part > parts || fmt.Sprintf("%d/%d", part, parts) != f.shard {
+			return nil, badFlag("shard", f.shard, "I/N with I from 1 to N, such as 2/5")
+		}
+	}
+	for _, pattern := range f.only {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, badFlag("only", pattern, "a pattern, such as 'knight-*'")
+		}
+	}
+	if parts == 0 && len(f.only) == 0 && len(f.tags) == 0 {
+		return nil, nil
+	}
+	selects := func(it *pipeline.Item) bool {
+		named := func(pattern string) bool { ok, _ := path.Match(pattern, it.ID); return ok }
+		tagged := func(tag string) bool { return slices.Contains(it.Tags, tag) }
+		return (len(f.only) == 0 || slices.ContainsFunc(f.only, named)) &&
+			(len(f.tags) == 0 || slices.ContainsFunc(f.tags, tagged)) &&
+			(parts == 0 || shardOf(it.ID, parts) == part)
+	}
+	if !slices.ContainsFunc(m.Items, selects) && parts == 0 {
+		return nil, pipeline.Errorf(pipeline.CodeUsage, "no item of %s is selected by --only and --tag", m.Path)
+	}
+	return selects, nil
+}
+
+// shardOf is the part, from 1, that an item belongs to: by its id alone, so that it stays there.
+func shardOf(id string, parts int) int {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return int(h.Sum64()%uint64(parts)) + 1
+}
+
+// run is the command, in the order in which things may go wrong: nothing is bought before the manifest is valid, the
+// account known, the destination proven, and the batch ours alone.
+func (a *app) run(ctx context.Context, manifestPath string, f runFlags) error {
+	acc := accountFromEnvironment()
+	var live *connection
+	if !f.sandbox && acc.known() {
+		var err error
+		if live, err = acc.connect(f.requestsPerMinute, nil); err != nil {
+			return err
+		}
+		defer live.close()
+	}
+	m, err := f.load(manifestPath, a.contractsFor(ctx, acc, live, f.sandbox))
+	if err != nil {
+		return err
+	}
+	s, err := f.settle(m)
+	if err != nil {
+		return err
+	}
+	if live == nil && !f.sandbox {
+		return pipeline.Errorf(pipeline.CodeCredentialsNone, "no Scenario API key is set")
+	}
+	a.showNotes(m.Notes, mostNotes)
+
+	dest, records, err := openStores(ctx, s.output, s.state)
+	if err != nil {
+		return err
+	}
+	defer dest.Close()
+	defer records.Close()
+
+	watch := &watcher{}
+	conn := live
+	if f.sandbox {
+		folder, err := rehearsalFolder(s)
+		if err != nil {
+			return err
+		}
+		if conn, err = rehearse(folder, s.requestsPerMinute, watch.notice); err != nil {
+			return err
+		}
+		defer conn.close()
+	} else {
+		conn.simulated = conn.Simulated(ctx) // a sandbox may run in a process of its own
+	}
+	if conn.simulated {
+		fmt.Fprintln(a.Stderr, "SANDBOX: a simulated API. Nothing is bought, and what it makes is a stand-in.")
+	}
+
+	book := ledger.Open(records, conn.realm)
+	run := report.Run{ID: runID(), Batch: m.Batch, Version: thisBuild().Version, BaseURL: conn.baseURL, ManifestPath: manifestPath,
+		ManifestSHA256: m.SHA256, Simulated: conn.simulated, OutputURI: dest.URI("")}
+	lock, err := book.Lock(ctx, ledger.ThisProcess(run.ID), ledger.LockOptions{})
+	if err != nil {
+		return err
+	}
+	defer lock.Release(context.WithoutCancel(ctx))
+	if lock.Took != nil {
+		a.note("the run before this one (%s, process %d on %s) ended without a word; what it left is picked up", lock.Took.RunID, lock.Took.PID, lock.Took.Host)
+	}
+
+	var summary *pipeline.Summary
+	exit := pipeline.ExitInternal
+	out, width, height := a.Stderr, 0, 0
+	if s.progress == progress.JSON {
+		out = a.Stdout
+	}
+	observe, finish := progress.New(progress.Options{
+		Mode: s.progress, Out: out, Terminal: isTerminal(out), Color: a.color(out),
+		Width:  func() int { width, _ = size(out); return width },
+		Height: func() int { _, height = size(out); return height },
+		Batch:  m.Batch, Simulated: conn.simulated, Expected: conn.Expected, Concurrency: s.concurrency, RequestsPerMinute: s.requestsPerMinute,
+		Result: func() (*pipeline.Summary, int) { return summary, exit },
+	})
+	watch.observe(observe)
+	config := pipeline.Config{
+		API: conn, Fetcher: fetch.New(fetch.Options{Notice: watch.notice}), Inspector: media.Inspector{}, Store: dest, Ledger: book, Observe: observe,
+		Batch: m.Batch, RunID: run.ID, Realm: conn.realm,
+		Concurrency: s.concurrency, Budget: s.budget, Deadline: s.deadline, MaxFailures: s.maxFailures, OnLost: s.onLost,
+		Retry: s.retry, Select: s.selects, MayBuy: lock.Check,
+	}
+	if conn.simulated {
+		config.Grace = rehearsalGrace
+	} else if !f.yes && s.budget == pipeline.Unlimited {
+		config.Approve = a.askToBuy
+	}
+	summary, err = pipeline.Run(a.working, ctx, config, m.Items)
+	if summary != nil {
+		exit = summary.ExitCode()
+	}
+	finish()
+	if err != nil {
+		return err
+	}
+	run.ExitCode, run.StartedAt, run.FinishedAt = exit, summary.StartedAt, summary.FinishedAt
+	if err := a.leave(dest, run, summary, f.junit, s.summary); err != nil {
+		return err
+	}
+	table := a.Stdout
+	if s.progress == progress.JSON {
+		table = a.Stderr
+	}
+	width, _ = size(table)
+	report.Table(table, run, summary, report.TableOptions{Width: width, Color: a.color(table)})
+	return exited(exit)
+}
+
+// contractsFor is the catalog a run reads its manifest with. A rehearsal knows what the sandbox knows.
+func (a *app) contractsFor(ctx context.Context, acc account, live *connection, sandbox bool) pipeline.Contracts {
+	if sandbox {
+		return catalog.Snapshot()
+	}
+	if live == nil {
+		return a.loadContracts(ctx, acc, nil)
+	}
+	return a.loadContracts(ctx, acc, live.Client)
+}
+
+// openStores opens the destination, and the place of the ledger; both are proven to work.
+func openStores(ctx context.Context, output, state string) (dest, records store.Store, err error) {
+	if dest, err = store.Open(ctx, output, store.Options{}); err != nil {
+		return nil, nil, err
+	}
+	if err = dest.Probe(ctx); err != nil {
+		dest.Close()
+		return nil, nil, err
+	}
+	if state == "" {
+		return dest, store.Sub(dest, ".dailies"), nil
+	}
+	if records, err = store.Open(ctx, state, store.Options{}); err == nil {
+		err = records.Probe(ctx)
+	}
+	if err != nil {
+		dest.Close()
+		return nil, nil, err
+	}
+	return dest, records, nil
+}
+
+// rehearsalFolder is where the sandbox keeps its book: beside the ledger, so that both are deleted together, or with
+// the user's caches when the ledger is in a bucket.
+func rehearsalFolder(s settings) (string, error) {
+	state := s.state
+	if state == "" {
+		state = s.output + "/.dailies"
+	}
+	if !strings.HasPrefix(state, "s3://") {
+		return filepath.Join(filepath.FromSlash(state), "sandbox"), nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", pipeline.Errorf(pipeline.CodeUsage, "no cache folder for the sandbox: %w", err)
+	}
+	sum := sha256.Sum256([]byte(state))
+	return filepath.Join(cache, "dailies", "sandbox", hex.EncodeToString(sum[:8])), nil
+}
+
+// runID is unique, and sorts by time.
+func runID() string {
+	return time.Now().UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6])
+}
+
+// askToBuy asks the person at the terminal, with the price. Where there is none it refuses.
+func (a *app) askToBuy(ctx context.Context, items int, price func() (pipeline.Estimate, error)) error {
+	if !isTerminal(a.Stdin) || !isTerminal(a.Stderr) {
+		return pipeline.Errorf(pipeline.CodeNotAllowed, "%s would be bought, and there is neither a budget nor --yes", pipeline.Count(items, "item"))
+	}
+	e, err := price()
+	if err != nil {
+		return err
+	}
+	more := ""
+	if e.Unpriced > 0 {
+		more = fmt.Sprintf(", and %s whose price is not known yet", pipeline.Count(e.Unpriced, "item"))
+	}
+	fmt.Fprintf(a.Stderr, "\nBuy %s for %s CU%s? [y/N] ", pipeline.Count(items-e.Unpriced, "item"), e.Cost, more)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.Stdin).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case line := <-answer:
+		if line == "y" || line == "yes" {
+			return nil
+		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return &pipeline.Error{Code: pipeline.CodeNotAllowed, Message: "not bought: you said no"}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestHouse holds the rule of the house: imports run downhill only. main knows cli, cli wires the adapters, adapters
+// know the pipeline and not each other, and the pipeline knows the retry loop and nothing of the world.
+func TestHouse(t *testing.T) {
+	pipeline := []string{"dailies/pipeline"}
+	allowed := map[string][]string{
+		"dailies":                      {"dailies/internal/cli"},
+		"dailies/manifests":            {},
+		"dailies/pipeline":             {"dailies/internal/retry"},
+		"dailies/internal/retry":       {},
+		"dailies/internal/catalog":     pipeline,
+		"dailies/internal/catalog/gen": {},
+		"dailies/internal/fetch":       {"dailies/pipeline", "dailies/internal/retry"},
+		"dailies/internal/ledger":      pipeline,
+		"dailies/internal/manifest":    pipeline,
+		"dailies/internal/media":       pipeline,
+		"dailies/internal/progress":    pipeline,
+		"dailies/internal/report":      pipeline,
+		"dailies/internal/sandbox":     pipeline,
+		"dailies/internal/scenario":    {"dailies/pipeline", "dailies/internal/retry"},
+		"dailies/internal/store":       {"dailies/pipeline", "dailies/internal/retry"},
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p struct {
+			ImportPath                         string
+			Imports, TestImports, XTestImports []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		if p.ImportPath == "dailies/internal/cli" || strings.HasSuffix(p.ImportPath, "test") {
+			continue // cli wires everything; packages for tests serve any test
+		}
+		seen++
+		may, ok := allowed[p.ImportPath]
+		if !ok {
+			t.Errorf("%s is not in the table: give it its place", p.ImportPath)
+		}
+		for _, i := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if strings.HasPrefix(i, "dailies/") && i != p.ImportPath && !slices.Contains(may, i) && !strings.HasPrefix(i, p.ImportPath+"/") {
+				t.Errorf("%s imports %s, which is not downhill of it", p.ImportPath, i)
+			}
+		}
+		if p.ImportPath == "dailies/pipeline" {
+			for _, i := range p.Imports {
+				for _, alien := range []string{"net/http", "gopkg.in/yaml", "github.com/aws", "golang.org/x/term", "github.com/cheggaaa"} {
+					if strings.HasPrefix(i, alien) {
+						t.Errorf("the pipeline imports %s", i)
+					}
+				}
+			}
+		}
+	}
+	if seen != len(allowed) {
+		t.Errorf("%d packages seen, the table has %d", seen, len(allowed))
+	}
+}

@@ -189,10 +189,11 @@ func parseRule(n *yaml.Node) (Rule, error) {
 	if on := keys["on"]; on != nil && on.Value != "any" && !slices.Contains(kind.On, on.Value) {
 		return r, wrong(on, fmt.Sprintf("%s cannot strike %q", kind.Name, on.Value), didYouMean(on.Value, append(slices.Clone(kind.On), "any")))
 	}
-	for key, value := range keys {
-		one := yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: key}, value}}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		one := yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{key, value}}
 		if one.Decode(&r) != nil {
-			return r, wrong(value, fmt.Sprintf("%s cannot be %q", key, value.Value), "durations are written 90s or 5m, counts 3, chances 0.25")
+			return r, wrong(value, fmt.Sprintf("%s cannot be %q", key.Value, value.Value), "durations are written 90s or 5m, counts 3, chances 0.25")
 		}
 	}
 	if problem := r.problem(); problem != "" {

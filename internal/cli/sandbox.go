@@ -31,7 +31,9 @@ simulated. Point dailies, or any other client, at it with SCENARIO_BASE_URL; any
 					return usagef(cmd, "%w", err)
 				}
 				if o.Faults, err = sandbox.ParseFaults(script); err != nil {
-					return usagef(cmd, "%s: %w", faults, err)
+					e := *pipeline.AsError(err)
+					e.Message = faults + ": " + e.Message
+					return &e
 				}
 			}
 			if verbose {
@@ -69,7 +71,7 @@ func (a *app) serve(ctx context.Context, o sandbox.Options, address string) erro
 	s, err := sandbox.New(o)
 	if err != nil {
 		ln.Close()
-		return pipeline.Errorf(pipeline.CodeUsage, "sandbox: %w", err)
+		return err
 	}
 	fmt.Fprintln(a.Stderr, "SANDBOX: a simulated API. Nothing is bought, and what it makes is a stand-in.")
 	fmt.Fprintf(a.Stdout, "SCENARIO_BASE_URL=http://%s/v1\n", ln.Addr())

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"errors"
@@ -19,12 +19,6 @@ import (
 	"dailies/internal/store/s3test"
 )
 
-// TestMain makes this test binary stand in for dailies: scripts, and tests that need a process of its own, run the
-// real main.
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dailies": main})
-}
-
 // TestScripts runs testdata/script over the real binary. Beside testscript's own commands there are
 //
 //	sandbox [pace=P] [plan=NAME] [credits=N] [key=K] [project=ID] [faults=FILE] [concurrency=N]
@@ -34,16 +28,16 @@ func TestMain(m *testing.M) {
 //	exits CODE COMMAND…        the command ends with this exit code
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 filepath.Join(repo, "testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "home", "cache"))
-			repo, err := os.Getwd()
 			e.Setenv("REPO", repo)
+			e.Setenv("PATH", filepath.Dir(dailies)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Values[surroundings{}] = &surroundings{tb: e.T().(testing.TB)}
-			return err
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sandbox": startSandbox,

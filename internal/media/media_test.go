@@ -27,6 +27,7 @@ var samples = []struct {
 	{"clip.mkv", "video/x-matroska", "video", ".mkv", 160, 90, 1.5, "no"},
 	{"tone.wav", "audio/wav", "audio", ".wav", 0, 0, 0.5, ""},
 	{"streamed.wav", "audio/wav", "audio", ".wav", 0, 0, 0.5, ""},
+	{"adpcm.wav", "audio/wav", "audio", ".wav", 0, 0, 0.509, ""},
 	{"cbr.mp3", "audio/mpeg", "audio", ".mp3", 0, 0, 1.541, ""},
 	{"vbr.mp3", "audio/mpeg", "audio", ".mp3", 0, 0, 1.541, ""}, // ffprobe guesses 1.526 from the first rate
 	{"xing.mp3", "audio/mpeg", "audio", ".mp3", 0, 0, 1.541, ""},

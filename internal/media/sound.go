@@ -11,11 +11,13 @@ import (
 // the data (nothing, or all ones) is not believed beyond what came.
 type wav struct {
 	walker
-	total int64
-	rate  uint32 // bytes a second
-	data  int64  // as claimed
-	start int64  // of the data; 0: not reached
-	at    int64  // of the chunk being read
+	total   int64
+	rate    uint32  // bytes a second
+	samples uint32  // a second, where the sound is compressed and the byte rate but an average
+	fact    float64 // seconds, as such a file says; 0: it does not
+	data    int64   // as claimed
+	start   int64   // of the data; 0: not reached
+	at      int64   // of the chunk being read
 }
 
 func newWAV() *wav {
@@ -43,6 +45,18 @@ func (w *wav) chunk(b []byte) (int64, int) {
 		}
 		if len(b) >= 20 {
 			w.rate = binary.LittleEndian.Uint32(b[16:])
+			switch binary.LittleEndian.Uint16(b[8:]) {
+			case 1, 3, 0xfffe: // plain samples: the byte rate is exact
+			default:
+				w.samples = binary.LittleEndian.Uint32(b[12:])
+			}
+		}
+	case "fact":
+		if len(b) < 12 && size >= 4 {
+			return 0, 12
+		}
+		if len(b) >= 12 && w.samples > 0 {
+			w.fact = float64(binary.LittleEndian.Uint32(b[8:])) / float64(w.samples)
 		}
 	case "data":
 		w.start, w.data = w.at+8, size
@@ -56,6 +70,9 @@ func (w *wav) chunk(b []byte) (int64, int) {
 func (w *wav) facts() pipeline.Facts {
 	if w.start == 0 || w.rate == 0 {
 		return pipeline.Facts{}
+	}
+	if w.fact > 0 {
+		return pipeline.Facts{Duration: plausible(w.fact)}
 	}
 	length := w.total - w.start
 	if w.data > 0 {

@@ -295,12 +295,12 @@ func TestLoadFailsWhenThePlaceDoes(t *testing.T) {
 		save(t, ledger.Open(b, live), delivered(fmt.Sprint("item", i)), "")
 	}
 	for _, broken := range []string{"items/item7.json", "list items/", "realm.json"} {
-		b.fail = func(op string) error {
+		b.breaks(func(op string) error {
 			if op == broken || op == "read "+broken {
 				return down
 			}
 			return nil
-		}
+		})
 		if got, err := ledger.Open(b, live).Load(t.Context()); !errors.Is(err, down) {
 			t.Errorf("%s is down: %d entries, %v; an incomplete ledger would buy again", broken, len(got), err)
 		}
@@ -404,6 +404,13 @@ func (m *memory) get(key string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.data[key]
+}
+
+// breaks makes operations fail; nil mends all.
+func (m *memory) breaks(fail func(op string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = fail
 }
 
 func (m *memory) broken(op string) error {

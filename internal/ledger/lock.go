@@ -170,7 +170,7 @@ func (k *Lock) write(ctx context.Context) error {
 func (k *Lock) renew(ctx context.Context, enough time.Duration) error {
 	k.renewing.Lock()
 	defer k.renewing.Unlock()
-	if gone, age := k.state(); gone != nil || age < enough {
+	if age, gone := k.state(); gone != nil || age < enough {
 		return gone
 	}
 	for {
@@ -231,13 +231,13 @@ func (k *Lock) Lost() <-chan struct{} { return k.lost }
 
 // Err says why the lock is not ours any more, nil while it is.
 func (k *Lock) Err() error {
-	gone, _ := k.state()
+	_, gone := k.state()
 	return gone
 }
 
 // Held reports whether the lease of the last heartbeat still stands, so that nobody else may have taken the lock.
 func (k *Lock) Held() bool {
-	gone, age := k.state()
+	age, gone := k.state()
 	return gone == nil && age < k.o.Lease
 }
 
@@ -245,18 +245,18 @@ func (k *Lock) Held() bool {
 // cut off for half its lease must renew the lock before it goes on, and learns here that another run has taken it.
 func (k *Lock) Check(ctx context.Context) error {
 	enough := k.o.Lease / 2
-	if gone, age := k.state(); gone != nil || age < enough {
+	if age, gone := k.state(); gone != nil || age < enough {
 		return gone
 	}
 	return k.renew(ctx, enough)
 }
 
-// state returns why the lock is gone, and how long ago it was renewed, by whichever clock says more: the monotonic one
-// is blind to a laptop's sleep, the wall clock can be set back.
-func (k *Lock) state() (gone error, age time.Duration) {
+// state returns how long ago the lock was renewed, by whichever clock says more (the monotonic one is blind to a
+// laptop's sleep, the wall clock can be set back), and why it is not ours any more.
+func (k *Lock) state() (age time.Duration, gone error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.gone, max(time.Since(k.renewed), time.Now().Round(0).Sub(k.renewed.Round(0)))
+	return max(time.Since(k.renewed), time.Now().Round(0).Sub(k.renewed.Round(0))), k.gone
 }
 
 // Release ends the heartbeat and removes the lock, if it is still ours.

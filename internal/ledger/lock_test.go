@@ -99,9 +99,7 @@ func TestStaleLockIsTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &memory{}
 		k := mustLock(t, b, here)
-		b.fail = func(op string) error { // the holder's machine is cut off
-			return errors.New("no route")
-		}
+		b.breaks(func(string) error { return errors.New("no route") }) // the holder's machine is cut off
 		pass(61 * time.Second)
 		if k.Held() {
 			t.Error("held without a heartbeat for longer than the lease")
@@ -109,7 +107,7 @@ func TestStaleLockIsTakenOver(t *testing.T) {
 		if err := k.Check(t.Context()); err == nil || pipeline.CodeOf(err) == pipeline.CodeLocked {
 			t.Errorf("Check without a connection says %v", err)
 		}
-		b.fail = nil
+		b.breaks(nil)
 		taker, err := lock(t, b, there)
 		if err != nil {
 			t.Fatal(err)
@@ -136,20 +134,12 @@ func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &memory{}
 		k := mustLock(t, b, here)
-		down := true
-		b.fail = func(string) error {
-			if down {
-				return errors.New("503")
-			}
-			return nil
-		}
+		b.breaks(func(string) error { return errors.New("503") })
 		pass(5 * time.Minute)
 		if k.Held() {
 			t.Error("held through five minutes of outage")
 		}
-		b.mu.Lock()
-		down = false
-		b.mu.Unlock()
+		b.breaks(nil)
 		if err := k.Check(t.Context()); err != nil || !k.Held() {
 			t.Errorf("after the outage: %v, held %v", err, k.Held())
 		}
@@ -162,18 +152,14 @@ func TestLostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &memory{}
 		k := mustLock(t, b, here)
-		b.mu.Lock()
-		b.fail = func(op string) error {
+		b.breaks(func(op string) error {
 			if op == "answer lock.json" {
 				return errors.New("connection reset")
 			}
 			return nil
-		}
-		b.mu.Unlock()
+		})
 		pass(40 * time.Second)
-		b.mu.Lock()
-		b.fail = nil
-		b.mu.Unlock()
+		b.breaks(nil)
 		if err := k.Check(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -280,9 +266,7 @@ func TestCheckIsFreeWhileHeartbeatsCome(t *testing.T) {
 		k := mustLock(t, b, here)
 		pass(5*time.Minute + time.Second)
 		ops := 0
-		b.mu.Lock()
-		b.fail = func(string) error { ops++; return nil }
-		b.mu.Unlock()
+		b.breaks(func(string) error { ops++; return nil })
 		for range 1000 {
 			if err := k.Check(t.Context()); err != nil {
 				t.Fatal(err)

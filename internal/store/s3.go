@@ -230,6 +230,14 @@ func (b *bucket) Probe(ctx context.Context) error {
 	return probe(ctx, b)
 }
 
+// stored returns the version of what was just written. A server that names none is not one.
+func (b *bucket) stored(key string, etag *string) (string, error) {
+	if v := unquote(etag); v != "" {
+		return v, nil
+	}
+	return "", pipeline.Errorf(pipeline.CodeDestination, "write %s: something that is not S3 answers at this %s", b.URI(key), b.where)
+}
+
 // unquote makes an ETag readable; quote makes it one again.
 func unquote(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
 func quote(version string) string { return fmt.Sprintf("%q", version) }

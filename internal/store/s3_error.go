@@ -29,6 +29,7 @@ var refusals = map[string]struct{ what, hint string }{
 	"AccountProblem":                     {"AWS has a problem with the account", "see the AWS console"},
 	"InvalidAccessKeyId":                 {"the access key is unknown", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that they belong to this endpoint"},
 	"InvalidClientTokenId":               {"the access key is unknown", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that they belong to this endpoint"},
+	"XAdminUserNotFound":                 {"the access key is unknown", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that they belong to this endpoint"}, // versitygw's
 	"SignatureDoesNotMatch":              {"the secret key is wrong", "check AWS_SECRET_ACCESS_KEY or AWS_PROFILE"},
 	"ExpiredToken":                       {"the AWS session has expired", "sign in again (aws sso login), or renew AWS_SESSION_TOKEN"},
 	"ExpiredTokenException":              {"the AWS session has expired", "sign in again (aws sso login), or renew AWS_SESSION_TOKEN"},
@@ -121,22 +122,15 @@ func haveCredentials(ctx context.Context, cfg aws.Config) error {
 	return &pipeline.Error{Code: pipeline.CodeDestinationDenied, Message: "no AWS credentials were found", Hint: credentialsHint, Err: err}
 }
 
-// absent reports that the object is not there. A bucket that is not there is another matter.
-func absent(err error) bool {
-	switch codeOf(err) {
-	case "NoSuchKey":
-		return true
-	case "NoSuchBucket":
-		return false
-	}
-	return status(err) == http.StatusNotFound
-}
+// absent reports that the object is not there, on the word of S3 itself: a 404 can come from anything on the way, and
+// to take it for an absent record would be to buy again.
+func absent(err error) bool { return codeOf(err) == "NoSuchKey" }
 
 // lostRace reports that a conditional write met another version than it was to replace. A record that was to be
 // replaced and is gone is answered with 404; two writers at the very same time, with 409.
 func lostRace(err error) bool {
 	s := status(err)
-	return s == http.StatusPreconditionFailed || s == http.StatusConflict || codeOf(err) == "NoSuchKey"
+	return s == http.StatusPreconditionFailed || s == http.StatusConflict || absent(err)
 }
 
 func codeOf(err error) string {

@@ -47,7 +47,11 @@ func (b *bucket) Put(ctx context.Context, key string, from io.Reader, size int64
 	if err != nil {
 		return pipeline.Object{}, b.fail(ctx, "write", key, err)
 	}
-	return pipeline.Object{Key: key, Bytes: src.n, Version: unquote(etag)}, nil
+	version, err := b.stored(key, etag)
+	if err != nil {
+		return pipeline.Object{}, err
+	}
+	return pipeline.Object{Key: key, Bytes: src.n, Version: version}, nil
 }
 
 // An upload is one object on its way to S3.

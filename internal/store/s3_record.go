@@ -54,8 +54,8 @@ func (b *bucket) WriteRecord(ctx context.Context, key string, data []byte, versi
 		in.Body = bytes.NewReader(data)
 		out, err := b.client.PutObject(ctx, &in, once)
 		if err == nil {
-			written = unquote(out.ETag)
-			return nil
+			written, err = b.stored(key, out.ETag)
+			return err
 		}
 		if !lostRace(err) {
 			return b.fail(ctx, "write", key, err)

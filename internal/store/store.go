@@ -64,7 +64,7 @@ type Options struct {
 	// 5 MiB, the least S3 takes; 10,000 parts is the most.
 	PartSize int
 
-	// PartBuffers is how many parts are held in memory at once, over all uploads. Default 8.
+	// PartBuffers is how many parts are held in memory at once, over all uploads. Default 4.
 	PartBuffers int
 }
 
@@ -83,7 +83,7 @@ func Open(ctx context.Context, uri string, o Options) (Store, error) {
 		}
 		o.SinglePutLimit = cmp.Or(o.SinglePutLimit, 5<<30)
 		o.PartSize = cmp.Or(o.PartSize, 5<<20)
-		o.PartBuffers = cmp.Or(o.PartBuffers, 8)
+		o.PartBuffers = cmp.Or(o.PartBuffers, 4)
 		return openBucket(ctx, bucket, prefix, o)
 	}
 	return nil, &pipeline.Error{Code: pipeline.CodeUsage, Message: fmt.Sprintf("output %q: %s is not a destination", uri, scheme+"://"),

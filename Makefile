@@ -11,7 +11,7 @@ build: ## build ./bin/dailies
 	go build -trimpath -o bin/dailies .
 
 test: ## run every test, with the race detector, the real S3 server and the real binary
-	go test -race -timeout 20m ./...
+	go test -race -parallel 8 -timeout 20m ./...
 
 race: test ## the same: tests always run with the race detector
 

@@ -77,14 +77,18 @@ func (c account) connect(perMinute int, notice func(string)) (*connection, error
 	return &connection{Client: client, realm: c.realm(), baseURL: c.baseURL, close: func() { client.Close() }}, nil
 }
 
-// rehearse starts the sandbox within this process and opens it. What it keeps, so that a rehearsal can be killed and
-// run again like the real thing, goes into folder.
-func rehearse(folder string, perMinute int, notice func(string)) (*connection, error) {
+// rehearse starts the sandbox within this process and opens it. It keeps a book, so that a rehearsal can be killed and
+// run again like the real thing.
+func rehearse(s settings, notice func(string)) (*connection, error) {
+	folder, err := rehearsalFolder(s)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, pipeline.Errorf(pipeline.CodeDestinationDenied, "sandbox: %w", err)
 	}
 	o := sandboxOptions()
-	o.Pace, o.Book, o.RequestsPerMinute = rehearsalPace, filepath.Join(folder, "book.jsonl"), perMinute
+	o.Pace, o.Book, o.RequestsPerMinute = rehearsalPace, filepath.Join(folder, "book.jsonl"), s.requestsPerMinute
 	server, err := sandbox.New(o)
 	if err != nil {
 		return nil, err
@@ -94,7 +98,7 @@ func rehearse(folder string, perMinute int, notice func(string)) (*connection, e
 		return nil, errors.Join(err, server.Close())
 	}
 	go server.Serve(ln) // ends when the server is closed
-	c, err := account{baseURL: "http://" + ln.Addr().String() + "/v1", key: "sandbox", secret: "sandbox"}.connect(perMinute, notice)
+	c, err := account{baseURL: "http://" + ln.Addr().String() + "/v1", key: "sandbox", secret: "sandbox"}.connect(s.requestsPerMinute, notice)
 	if err != nil {
 		return nil, errors.Join(err, server.Close())
 	}

@@ -248,111 +248,142 @@ func shardOf(id string, parts int) int {
 	return int(h.Sum64()%uint64(parts)) + 1
 }
 
-// run is the command, in the order in which things may go wrong: nothing is bought before the manifest is valid, the
-// account known, the destination proven, and the batch ours alone.
+// run is the command.
 func (a *app) run(ctx context.Context, manifestPath string, f runFlags) error {
-	acc := accountFromEnvironment()
-	var live *connection
-	if !f.sandbox && acc.known() {
-		var err error
-		if live, err = acc.connect(f.requestsPerMinute, nil); err != nil {
-			return err
-		}
-		defer live.close()
-	}
-	m, err := f.load(manifestPath, a.contractsFor(ctx, acc, live, f.sandbox))
+	s, err := a.open(ctx, manifestPath, f)
 	if err != nil {
 		return err
 	}
-	s, err := f.settle(m)
-	if err != nil {
-		return err
-	}
-	if live == nil && !f.sandbox {
-		return pipeline.Errorf(pipeline.CodeCredentialsNone, "no Scenario API key is set")
-	}
-	a.showNotes(m.Notes, mostNotes)
+	defer s.close()
+	return s.execute(ctx, s.config(), s.m.Items)
+}
 
-	dest, records, err := openStores(ctx, s.output, s.state)
-	if err != nil {
-		return err
-	}
-	defer dest.Close()
-	defer records.Close()
+// A session is everything a command needs that works on a batch: opened in the order in which things may go wrong, so
+// that nothing is bought before the manifest is valid, the account known, and the destination proven.
+type session struct {
+	*app
+	settings
+	f       runFlags
+	m       *manifest.Manifest
+	conn    *connection
+	dest    store.Store
+	records store.Store // of the ledger
+	book    *ledger.Ledger
+	report  report.Run
+	watch   *watcher
+}
 
-	watch := &watcher{}
-	conn := live
-	if f.sandbox {
-		folder, err := rehearsalFolder(s)
+// open prepares a session; it must be closed.
+func (a *app) open(ctx context.Context, manifestPath string, f runFlags) (_ *session, err error) {
+	s := &session{app: a, f: f, watch: &watcher{}}
+	defer func() {
 		if err != nil {
-			return err
+			s.close()
 		}
-		if conn, err = rehearse(folder, s.requestsPerMinute, watch.notice); err != nil {
-			return err
+	}()
+	acc := accountFromEnvironment()
+	if !f.sandbox && acc.known() {
+		if s.conn, err = acc.connect(f.requestsPerMinute, s.watch.notice); err != nil {
+			return nil, err
 		}
-		defer conn.close()
-	} else {
-		conn.simulated = conn.Simulated(ctx) // a sandbox may run in a process of its own
 	}
-	if conn.simulated {
+	if s.m, err = f.load(manifestPath, a.contractsFor(ctx, acc, s.conn, f.sandbox)); err != nil {
+		return nil, err
+	}
+	if s.settings, err = f.settle(s.m); err != nil {
+		return nil, err
+	}
+	if s.conn == nil && !f.sandbox {
+		return nil, pipeline.Errorf(pipeline.CodeCredentialsNone, "no Scenario API key is set")
+	}
+	a.showNotes(s.m.Notes, mostNotes)
+	if s.dest, s.records, err = openStores(ctx, s.output, s.state); err != nil {
+		return nil, err
+	}
+	if f.sandbox {
+		if s.conn, err = rehearse(s.settings, s.watch.notice); err != nil {
+			return nil, err
+		}
+	} else {
+		s.conn.simulated = s.conn.Simulated(ctx) // a sandbox may run in a process of its own
+	}
+	if s.conn.simulated {
 		fmt.Fprintln(a.Stderr, "SANDBOX: a simulated API. Nothing is bought, and what it makes is a stand-in.")
 	}
+	s.book = ledger.Open(s.records, s.conn.realm)
+	s.report = report.Run{ID: runID(), Batch: s.m.Batch, Version: thisBuild().Version, BaseURL: s.conn.baseURL, ManifestPath: manifestPath,
+		ManifestSHA256: s.m.SHA256, Simulated: s.conn.simulated, OutputURI: s.dest.URI("")}
+	return s, nil
+}
 
-	book := ledger.Open(records, conn.realm)
-	run := report.Run{ID: runID(), Batch: m.Batch, Version: thisBuild().Version, BaseURL: conn.baseURL, ManifestPath: manifestPath,
-		ManifestSHA256: m.SHA256, Simulated: conn.simulated, OutputURI: dest.URI("")}
-	lock, err := book.Lock(ctx, ledger.ThisProcess(run.ID), ledger.LockOptions{})
+func (s *session) close() {
+	if s.conn != nil {
+		s.conn.close()
+	}
+	if s.records != nil {
+		s.records.Close()
+	}
+	if s.dest != nil {
+		s.dest.Close()
+	}
+}
+
+// config is what the engine works with, as the settings say.
+func (s *session) config() pipeline.Config {
+	c := pipeline.Config{
+		API: s.conn, Fetcher: fetch.New(fetch.Options{Notice: s.watch.notice}), Inspector: media.Inspector{}, Store: s.dest, Ledger: s.book,
+		Batch: s.m.Batch, RunID: s.report.ID, Realm: s.conn.realm,
+		Concurrency: s.concurrency, Budget: s.budget, Deadline: s.deadline, MaxFailures: s.maxFailures, OnLost: s.onLost,
+		Retry: s.retry, Select: s.selects,
+	}
+	if s.conn.simulated {
+		c.Grace = rehearsalGrace
+	} else if !s.f.yes && s.budget == pipeline.Unlimited {
+		c.Approve = s.askToBuy
+	}
+	return c
+}
+
+// execute runs items under the batch's lock, shows how it goes, and leaves the reports.
+func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipeline.Item) error {
+	lock, err := s.book.Lock(ctx, ledger.ThisProcess(s.report.ID), ledger.LockOptions{})
 	if err != nil {
 		return err
 	}
 	defer lock.Release(context.WithoutCancel(ctx))
-	if lock.Took != nil {
-		a.note("the run before this one (%s, process %d on %s) ended without a word; what it left is picked up", lock.Took.RunID, lock.Took.PID, lock.Took.Host)
+	if t := lock.Took; t != nil {
+		s.note("the run before this one (%s, process %d on %s) ended without a word; what it left is picked up", t.RunID, t.PID, t.Host)
 	}
+	c.MayBuy = lock.Check
 
 	var summary *pipeline.Summary
 	exit := pipeline.ExitInternal
-	out, width, height := a.Stderr, 0, 0
+	out, table := s.Stderr, s.Stdout
 	if s.progress == progress.JSON {
-		out = a.Stdout
+		out, table = s.Stdout, s.Stderr
 	}
 	observe, finish := progress.New(progress.Options{
-		Mode: s.progress, Out: out, Terminal: isTerminal(out), Color: a.color(out),
-		Width:  func() int { width, _ = size(out); return width },
-		Height: func() int { _, height = size(out); return height },
-		Batch:  m.Batch, Simulated: conn.simulated, Expected: conn.Expected, Concurrency: s.concurrency, RequestsPerMinute: s.requestsPerMinute,
+		Mode: s.progress, Out: out, Terminal: isTerminal(out), Color: s.color(out),
+		Width:  func() int { width, _ := size(out); return width },
+		Height: func() int { _, height := size(out); return height },
+		Batch:  s.m.Batch, Simulated: s.conn.simulated, Expected: s.conn.Expected, Concurrency: s.concurrency, RequestsPerMinute: s.requestsPerMinute,
 		Result: func() (*pipeline.Summary, int) { return summary, exit },
 	})
-	watch.observe(observe)
-	config := pipeline.Config{
-		API: conn, Fetcher: fetch.New(fetch.Options{Notice: watch.notice}), Inspector: media.Inspector{}, Store: dest, Ledger: book, Observe: observe,
-		Batch: m.Batch, RunID: run.ID, Realm: conn.realm,
-		Concurrency: s.concurrency, Budget: s.budget, Deadline: s.deadline, MaxFailures: s.maxFailures, OnLost: s.onLost,
-		Retry: s.retry, Select: s.selects, MayBuy: lock.Check,
-	}
-	if conn.simulated {
-		config.Grace = rehearsalGrace
-	} else if !f.yes && s.budget == pipeline.Unlimited {
-		config.Approve = a.askToBuy
-	}
-	summary, err = pipeline.Run(a.working, ctx, config, m.Items)
-	if summary != nil {
+	s.watch.observe(observe)
+	c.Observe = observe
+	if summary, err = pipeline.Run(s.working, ctx, c, items); summary != nil {
 		exit = summary.ExitCode()
 	}
 	finish()
 	if err != nil {
 		return err
 	}
-	run.ExitCode, run.StartedAt, run.FinishedAt = exit, summary.StartedAt, summary.FinishedAt
-	if err := a.leave(dest, run, summary, f.junit, s.summary); err != nil {
+	s.report.ExitCode, s.report.StartedAt, s.report.FinishedAt = exit, summary.StartedAt, summary.FinishedAt
+	if err := s.leave(s.dest, s.report, summary, s.f.junit, s.summary); err != nil {
 		return err
 	}
-	table := a.Stdout
-	if s.progress == progress.JSON {
-		table = a.Stderr
-	}
-	width, _ = size(table)
-	report.Table(table, run, summary, report.TableOptions{Width: width, Color: a.color(table)})
+	width, _ := size(table)
+	report.Table(table, s.report, summary, report.TableOptions{Width: width, Color: s.color(table)})
 	return exited(exit)
 }
 

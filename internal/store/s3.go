@@ -29,6 +29,7 @@ type bucket struct {
 	prefix string // "" or "a/b/"
 	where  string // region and endpoint, for messages
 
+	patience time.Duration
 	onePut   int64
 	partSize int
 	parts    chan []byte // one buffer, perhaps still nil, for each part that may be in memory
@@ -47,7 +48,7 @@ func openBucket(ctx context.Context, name, prefix string, o Options) (*bucket, e
 	if err := haveCredentials(ctx, cfg); err != nil {
 		return nil, err
 	}
-	b := &bucket{name: name, onePut: o.SinglePutLimit, partSize: o.PartSize, parts: make(chan []byte, o.PartBuffers)}
+	b := &bucket{name: name, patience: o.Patience, onePut: o.SinglePutLimit, partSize: o.PartSize, parts: make(chan []byte, o.PartBuffers)}
 	if prefix != "" {
 		b.prefix = prefix + "/"
 	}
@@ -58,7 +59,7 @@ func openBucket(ctx context.Context, name, prefix string, o Options) (*bucket, e
 		cfg.HTTPClient = awshttp.NewBuildableClient()
 	}
 	if buildable, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // else it is the caller's own
-		b.http = httpClient(buildable)
+		b.http = httpClient(buildable, o.Patience)
 		cfg.HTTPClient = b.http
 	}
 	region := cfg.Region
@@ -89,10 +90,10 @@ func openBucket(ctx context.Context, name, prefix string, o Options) (*bucket, e
 
 // httpClient is the SDK's, except that its connections last (ten idle ones are far too few for a large batch), that it
 // can be closed, and that it does not wait for ever.
-func httpClient(from *awshttp.BuildableClient) *http.Client {
+func httpClient(from *awshttp.BuildableClient, patience time.Duration) *http.Client {
 	t := from.GetTransport()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	t.ResponseHeaderTimeout = 2 * time.Minute
+	t.ResponseHeaderTimeout = patience
 	t.WriteBufferSize = 64 << 10
 	return &http.Client{Transport: t, Timeout: from.GetTimeout(), CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // a signature is good for one host only
@@ -158,7 +159,7 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[pipeline.Obj
 	return func(yield func(pipeline.Object, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix)})
 		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+			page, err := nextPage(ctx, pages, 5*b.patience)
 			if err != nil {
 				yield(pipeline.Object{}, b.fail(ctx, "list", prefix, err))
 				return
@@ -174,6 +175,12 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[pipeline.Obj
 			}
 		}
 	}
+}
+
+func nextPage(ctx context.Context, pages *s3.ListObjectsV2Paginator, limit time.Duration) (*s3.ListObjectsV2Output, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return pages.NextPage(ctx)
 }
 
 // Move copies on the server, which S3 does for objects of up to 5 GiB, and then deletes.

@@ -29,7 +29,7 @@ func (b *bucket) Put(ctx context.Context, key string, from io.Reader, size int64
 		return pipeline.Object{}, pipeline.Errorf(pipeline.CodeDestination, "%s: %d bytes are more than %d parts of %d bytes", b.URI(key), size, maxParts, b.partSize)
 	}
 	src := &body{ctx: ctx, from: from, want: size}
-	up := upload{bucket: b, key: name, contentType: cmp.Or(meta.ContentType, "application/octet-stream"), metadata: ascii(meta.Values)}
+	up := upload{bucket: b, key: key, name: name, contentType: cmp.Or(meta.ContentType, "application/octet-stream"), metadata: ascii(meta.Values)}
 	var etag *string
 	switch {
 	case size < 0 || size > b.onePut:
@@ -57,24 +57,47 @@ func (b *bucket) Put(ctx context.Context, key string, from io.Reader, size int64
 // An upload is one object on its way to S3.
 type upload struct {
 	*bucket
-	key         *string
+	key         string
+	name        *string // key, as S3 knows it
 	contentType string
 	metadata    map[string]string
 }
 
 // stream sends a body of known length, with a checksum behind it that S3 holds against what it received.
 func (u *upload) stream(ctx context.Context, src *body) (*string, error) {
-	in := &s3.PutObjectInput{Bucket: &u.name, Key: u.key, Body: src, ContentLength: &src.want, ContentType: &u.contentType, Metadata: u.metadata}
-	out, err := u.client.PutObject(ctx, in, once, checksumBehind)
-	if err != nil {
-		return nil, err
+	watched, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := pipeline.Errorf(pipeline.CodeDestination, "write %s: the server took nothing for %s", u.URI(u.key), u.patience)
+	watch := time.AfterFunc(u.patience, func() { cancel(stalled) })
+	defer watch.Stop()
+	in := &s3.PutObjectInput{Bucket: &u.bucket.name, Key: u.name, Body: &taken{src, watch, u.patience}, ContentLength: &src.want,
+		ContentType: &u.contentType, Metadata: u.metadata}
+	out, err := u.client.PutObject(watched, in, once, checksumBehind)
+	if err == nil {
+		return out.ETag, nil
 	}
-	return out.ETag, nil
+	if context.Cause(watched) == error(stalled) {
+		return nil, stalled
+	}
+	return nil, err
+}
+
+// taken is a body whose bytes must be taken in time. How long they are in coming is the sender's affair.
+type taken struct {
+	*body
+	watch    *time.Timer
+	patience time.Duration
+}
+
+func (t *taken) Read(p []byte) (int, error) {
+	t.watch.Stop()
+	defer t.watch.Reset(t.patience)
+	return t.body.Read(p)
 }
 
 // whole sends an object that is in memory.
 func (u *upload) whole(ctx context.Context, data []byte) (*string, error) {
-	in := &s3.PutObjectInput{Bucket: &u.name, Key: u.key, Body: bytes.NewReader(data), ContentType: &u.contentType, Metadata: u.metadata,
+	in := &s3.PutObjectInput{Bucket: &u.bucket.name, Key: u.name, Body: bytes.NewReader(data), ContentType: &u.contentType, Metadata: u.metadata,
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32}
 	out, err := u.client.PutObject(ctx, in)
 	if err != nil {
@@ -98,7 +121,7 @@ func (u *upload) inParts(ctx context.Context, src *body) (*string, error) {
 	if err != nil {
 		return nil, err
 	}
-	created, err := u.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &u.name, Key: u.key, ContentType: &u.contentType,
+	created, err := u.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &u.bucket.name, Key: u.name, ContentType: &u.contentType,
 		Metadata: u.metadata, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32})
 	if err != nil {
 		return nil, err
@@ -116,9 +139,9 @@ func (u *upload) sendParts(ctx context.Context, id *string, src *body, buf []byt
 	for n := len(buf); n > 0; {
 		number := aws.Int32(int32(len(parts) + 1))
 		if *number > maxParts {
-			return nil, pipeline.Errorf(pipeline.CodeDestination, "%s: more than %d parts of %d bytes", u.URI(*u.key), maxParts, u.partSize)
+			return nil, pipeline.Errorf(pipeline.CodeDestination, "%s: more than %d parts of %d bytes", u.URI(u.key), maxParts, u.partSize)
 		}
-		out, err := u.client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &u.name, Key: u.key, UploadId: id, PartNumber: number,
+		out, err := u.client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &u.bucket.name, Key: u.name, UploadId: id, PartNumber: number,
 			Body: bytes.NewReader(buf[:n]), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32})
 		if err != nil {
 			return nil, err
@@ -128,7 +151,7 @@ func (u *upload) sendParts(ctx context.Context, id *string, src *body, buf []byt
 			return nil, err
 		}
 	}
-	out, err := u.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &u.name, Key: u.key, UploadId: id,
+	out, err := u.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &u.bucket.name, Key: u.name, UploadId: id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
 	if err != nil {
 		return nil, err
@@ -153,7 +176,7 @@ func (u *upload) takeBuffer(ctx context.Context) ([]byte, error) {
 func (u *upload) abort(ctx context.Context, id *string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	_, _ = u.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.name, Key: u.key, UploadId: id})
+	_, _ = u.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.bucket.name, Key: u.name, UploadId: id})
 }
 
 // ascii makes values fit for headers, in the form in which S3 itself gives back what is not ASCII.

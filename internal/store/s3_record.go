@@ -20,7 +20,9 @@ import (
 var recordRetries = retry.Policy{Attempts: 4, Base: 200 * time.Millisecond, Max: 5 * time.Second}
 
 func (b *bucket) ReadRecord(ctx context.Context, key string) ([]byte, string, error) {
-	body, o, err := b.Open(ctx, key)
+	attempt, cancel := context.WithTimeout(ctx, 5*b.patience)
+	defer cancel()
+	body, o, err := b.Open(attempt, key)
 	if err != nil {
 		return nil, "", err
 	}

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -262,6 +263,34 @@ func TestCorruptedOnTheWay(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		wantKeys(t, s, "")
+	}
+}
+
+// TestServerThatStops accepts the connection, and then takes or says nothing more.
+func TestServerThatStops(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer l.Close()
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+		}
+	})
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: aws.String("http://" + l.Addr().String()), Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")}
+	s := open(t, "s3://assets/x", store.Options{Patience: 100 * time.Millisecond, AWS: func(context.Context) (aws.Config, error) { return cfg, nil }})
+	for name, size := range map[string]int64{"large": 64 << 20, "small": 1} {
+		_, err := s.Put(t.Context(), "x", stream(make([]byte, size)), size, pipeline.ObjectMeta{})
+		if e := pipeline.AsError(err); e == nil || e.Code != pipeline.CodeDestination || t.Context().Err() != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -66,6 +67,10 @@ type Options struct {
 
 	// PartBuffers is how many parts are held in memory at once, over all uploads. Default 4.
 	PartBuffers int
+
+	// Patience is how long an S3 server may neither take nor send anything before the attempt is given up. Default a
+	// minute.
+	Patience time.Duration
 }
 
 // Open returns the destination that uri names: "s3://bucket" or "s3://bucket/prefix", else a folder, which is created.
@@ -84,6 +89,7 @@ func Open(ctx context.Context, uri string, o Options) (Store, error) {
 		o.SinglePutLimit = cmp.Or(o.SinglePutLimit, 5<<30)
 		o.PartSize = cmp.Or(o.PartSize, 5<<20)
 		o.PartBuffers = cmp.Or(o.PartBuffers, 4)
+		o.Patience = cmp.Or(o.Patience, time.Minute)
 		return openBucket(ctx, bucket, prefix, o)
 	}
 	return nil, &pipeline.Error{Code: pipeline.CodeUsage, Message: fmt.Sprintf("output %q: %s is not a destination", uri, scheme+"://"),

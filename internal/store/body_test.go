@@ -1,0 +1,41 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A sender may take its time; a server that leaves bytes lying may not.
+func TestOnlyTheServersSlownessCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gaveUp := false
+		watch := time.AfterFunc(time.Minute, func() { gaveUp = true })
+		defer watch.Stop()
+		from := slow{}
+		r := &taken{&body{ctx: context.Background(), from: from, want: -1}, watch, time.Minute}
+		for range 3 {
+			if _, err := r.Read(make([]byte, 10)); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(50 * time.Second)
+		}
+		synctest.Wait()
+		if gaveUp {
+			t.Error("given up because the sender was slow")
+		}
+		<-time.After(11 * time.Second)
+		synctest.Wait()
+		if !gaveUp {
+			t.Error("a server that took nothing for a minute is still waited for")
+		}
+	})
+}
+
+type slow struct{}
+
+func (slow) Read(p []byte) (int, error) {
+	<-time.After(10 * time.Minute)
+	return len(p), nil
+}

@@ -59,7 +59,7 @@ func (r *reader) find(name string) *found {
 		f.wrong, f.hint = fmt.Sprintf("%s is outside the manifest's folder", name), "copy it next to the manifest, or pass --allow-outside"
 	case errors.Is(err, fs.ErrNotExist):
 		f.wrong, f.hint = fmt.Sprintf("no file %s", name), "paths start from the manifest's folder"
-		if near := didYouMean(path.Base(name), neighbours(filepath.Dir(f.file.Path))); near != "" {
+		if near := r.near(path.Base(name), mostNeighbours, neighbours(filepath.Dir(f.file.Path))); near != "" {
 			f.hint = near
 		}
 	case err != nil:
@@ -158,14 +158,16 @@ func (r *reader) digest(f *found) {
 	f.wrong = fmt.Sprintf("%s cannot be read: %v", f.file.Name, reason(err))
 }
 
-// neighbours are the names in a folder, the first thousand.
+const mostNeighbours = 1000
+
+// neighbours are the names in a folder, not too many.
 func neighbours(dir string) iter.Seq[string] {
 	d, err := os.Open(dir)
 	if err != nil {
 		return slices.Values([]string(nil))
 	}
 	defer d.Close()
-	names, _ := d.Readdirnames(1000)
+	names, _ := d.Readdirnames(mostNeighbours)
 	return slices.Values(names)
 }
 

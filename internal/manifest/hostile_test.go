@@ -119,6 +119,38 @@ func TestExpansionBombs(t *testing.T) {
 	}
 }
 
+// Files that are large in one direction: what is quadratic in any of them would show as minutes.
+func TestLargeInOneDirection(t *testing.T) {
+	const n = 100_000
+	each := func(format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i, i+1)
+		}
+		return b.String()
+	}
+	for name, tt := range map[string]struct{ body, want string }{
+		"payload":       {"items:\n- id: a\n  model: veo-3.1\n  payload:\n" + each("    k%[1]d: 1\n"), "a payload has 1000 inputs at most"},
+		"defaults":      {"defaults:\n  model: veo-3.1\n  payload:\n" + each("    k%[1]d: 1\n") + "items:\n- id: a\n  payload:\n" + each("    l%[1]d: 1\n"), "a payload has 1000 inputs at most"},
+		"keys":          {each("k%[1]d: 1\n"), "more than 1000 problems"},
+		"vars":          {"vars:\n" + each("  v%d: \"${v%d}\"\n") + "items: [{id: a, model: dice, prompt: x}]\n", "vars are made of each other more than 100 deep"},
+		"names":         {"vars:\n" + each("  v%[1]d: 1\n") + "items:\n- id: a\n  model: dice\n  prompt: " + each("${w%[1]d} ") + "\n", "more than 1000 problems"},
+		"tags":          {"items:\n- {id: a, model: dice, prompt: x, tags: [" + each("t%[1]d, ") + "]}\n", "an item has 100 tags at most"},
+		"axes":          {"items:\n- id: a\n  model: dice\n  prompt: x\n  matrix:\n" + each("    a%[1]d: [1]\n"), "a matrix has 100 axes at most"},
+		"include rows":  {"items:\n- id: a\n  model: dice\n  prompt: x\n  matrix:\n    a: [1, 2, 3, 4]\n    b: [1, 2, 3, 4]\n    c: [1, 2, 3, 4]\n    d: [1, 2, 3, 4]\n    include:\n" + each("    - {b%[1]d: 1}\n"), "too many include and exclude rows"},
+		"chain":         {"items:\n" + strings.Replace(each("- {id: i%d, model: any, payload: {image: \"${items.i%d}\"}}\n"), "items.i100000", "items.i0", 1), "items that wait for each other: i0 → i1"},
+		"unknown items": {"items:\n" + each("- {id: i%d, model: any, payload: {image: \"${items.j%d}\"}}\n"), "more than 1000 problems"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.Contracts.(contracts)["any"] = contract{"model_any", "", map[string]input{"image": {kind: "file"}}}
+			if _, err := parse(t, tt.body, o); !strings.Contains(report(err), tt.want) {
+				t.Errorf("got %.300s", report(err))
+			}
+		})
+	}
+}
+
 // A file without an end is given up at the bound.
 func TestEndlessFile(t *testing.T) {
 	if runtime.GOOS == "windows" {

@@ -62,7 +62,7 @@ func (r *reader) readItems(e *entry, apart iter.Seq[*yaml.Node]) {
 		return
 	}
 	if e.value.kind != list {
-		r.problem(e.value.at, fmt.Sprintf("items is a list, not %s", e.value.kind), "begin each item with a dash:\n  items:\n    - id: first\n      model: imagen4-ultra")
+		r.problem(e.value.at, fmt.Sprintf("items is a list, not %s", e.value.kind), "begin each item with a dash: - id: first")
 		return
 	}
 	if len(e.value.list) == 0 {
@@ -77,13 +77,13 @@ func (r *reader) readItems(e *entry, apart iter.Seq[*yaml.Node]) {
 type draft struct {
 	n      *node
 	fs     fields
-	inputs *node // the entry's own payload, with its prompt; nil when it has none
+	inputs *node // the entry's own payload, with its prompt
 	merged *node // inputs over the defaults'; made when first needed
 	repeat int   // 0 when the entry does not repeat
 }
 
 func (r *reader) entry(n *node) {
-	if r.over || r.full {
+	if r.done() {
 		return
 	}
 	d := &draft{n: n, fs: r.fields(n, "an item", itemKeys)}
@@ -122,12 +122,15 @@ func (r *reader) entry(n *node) {
 			return false
 		}
 		r.draw(d, &scope{row: c, vars: r.vars})
-		return !r.full
+		return !r.done()
 	})
 	if !drew {
 		r.problem(e.value.at, "the matrix has no combination left", "")
 	}
 }
+
+// done says that there is no use in making more items.
+func (r *reader) done() bool { return r.over || r.full || r.problems.full() }
 
 // room says whether n more items are within the bound, and reports it once when they are not.
 func (r *reader) room(at pos, n int) bool {
@@ -144,53 +147,38 @@ func (r *reader) room(at pos, n int) bool {
 // ownInputs joins prompt: and payload: of an entry.
 func (r *reader) ownInputs(d *draft) {
 	p, payload := d.fs["prompt"], d.fs["payload"]
+	d.inputs = &node{kind: mapping, at: d.n.at}
 	if payload != nil && r.checkPayload(payload.value) {
 		d.inputs = payload.value
 	}
 	if p == nil {
 		return
 	}
-	if d.inputs != nil && d.inputs.get("prompt") != nil {
-		r.problem(p.at, fmt.Sprintf("prompt: and payload.prompt (line %d) are the same thing", d.inputs.get("prompt").at.line), "keep one of the two")
+	if also := d.inputs.get("prompt"); also != nil {
+		r.problem(p.at, fmt.Sprintf("prompt: and payload.prompt (line %d) are the same thing", also.at.line), "keep one of the two")
 		return
 	}
 	prompt := *p.value
 	prompt.textual = true
-	inputs := &node{kind: mapping, at: d.n.at}
-	if d.inputs != nil {
-		inputs.at = d.inputs.at
-		inputs.entries = slices.Clone(d.inputs.entries)
-	}
-	inputs.entries = append(inputs.entries, entry{"prompt", p.at, &prompt})
-	d.inputs = inputs
+	d.inputs = d.inputs.over([]entry{{"prompt", p.at, &prompt}})
 }
 
 // payloadOf is the entry's payload, over the defaults' where it may have them, without the keys that null removes.
 func (r *reader) payloadOf(d *draft, withDefaults bool) *node {
 	if !withDefaults || r.defaults.payload == nil {
-		if d.inputs == nil {
-			return &node{kind: mapping, at: d.n.at}
-		}
 		return d.inputs
 	}
 	if d.merged == nil {
-		d.merged = &node{kind: mapping, at: d.n.at}
-		if d.inputs != nil {
-			*d.merged = *d.inputs
-			d.merged.entries = slices.Clone(d.inputs.entries)
-		}
-		own := len(d.merged.entries)
-		for _, e := range r.defaults.payload.entries {
-			if !slices.ContainsFunc(d.merged.entries[:own], func(o entry) bool { return o.key == e.key }) {
-				d.merged.entries = append(d.merged.entries, e)
-			}
-		}
+		d.merged = d.inputs.over(r.defaults.payload.entries)
 	}
 	return d.merged
 }
 
 // draw makes the item of one combination, or its repetitions.
 func (r *reader) draw(d *draft, sc *scope) {
+	if r.spent(sc, d.n.at, len(sc.row), 0) {
+		return
+	}
 	base := drawn{item: &pipeline.Item{At: r.problems.position(d.n.at), Vars: rowVars(sc)}}
 	base.item.ID, base.at = r.id(d, sc)
 	sc.item = base.item.ID
@@ -206,7 +194,7 @@ func (r *reader) draw(d *draft, sc *scope) {
 		r.finish(base, sc, m, inputs, 0)
 		return
 	}
-	for n := 1; n <= d.repeat && !r.full; n++ {
+	for n := 1; n <= d.repeat && !r.done(); n++ {
 		one, item, again := base, *base.item, *sc
 		one.item = &item
 		if item.ID != "" {
@@ -219,6 +207,12 @@ func (r *reader) draw(d *draft, sc *scope) {
 
 // finish makes the payload, holds it against the contract, and keeps the item. n counts repetitions, 0 for none.
 func (r *reader) finish(one drawn, sc *scope, m *model, inputs *node, n int) {
+	const mostInputs = 1000
+	if len(inputs.entries) > mostInputs {
+		r.itemProblem(sc, inputs.at, fmt.Sprintf("a payload has %d inputs at most", mostInputs), "")
+		r.keep(one, sc)
+		return
+	}
 	payload := r.payload(inputs, sc)
 	item := one.item
 	if item.Prompt = promptOf(payload); m.contract == nil {
@@ -400,6 +394,11 @@ func (r *reader) tags(d *draft, sc *scope) []string {
 		words = []*node{n}
 	} else if n.kind != list {
 		r.itemProblem(sc, n.at, fmt.Sprintf("tags is a list of words, not %s", n.kind), "write tags: [one, two]")
+		return nil
+	}
+	const most = 100
+	if len(words) > most {
+		r.itemProblem(sc, n.at, fmt.Sprintf("an item has %d tags at most", most), "")
 		return nil
 	}
 	var tags []string

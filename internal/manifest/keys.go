@@ -67,7 +67,7 @@ func (r *reader) fields(n *node, what string, table []key) fields {
 		r.problem(n.at, fmt.Sprintf("%s is a mapping of keys to values, not %s", what, n.kind), "")
 		return nil
 	}
-	fs := make(fields, len(n.entries))
+	fs := make(fields, len(table))
 	for i := range n.entries {
 		e := &n.entries[i]
 		if what == theManifest && strings.HasPrefix(e.key, "x-") {
@@ -77,8 +77,8 @@ func (r *reader) fields(n *node, what string, table []key) fields {
 			fs[e.key] = e
 			continue
 		}
-		hint := didYouMean(e.key, names(table))
-		if hint == "" {
+		hint := r.near(e.key, len(table), names(table))
+		if hint == "" && !r.problems.full() {
 			hint = "it can hold: " + strings.Join(slices.Collect(names(table)), ", ")
 		}
 		r.problem(e.at, fmt.Sprintf("unknown key %q in %s", e.key, what), hint)

@@ -33,11 +33,14 @@ func (r *reader) link() {
 
 // checkSources fills in the item's sources and drops references to items that do not exist.
 func (r *reader) checkSources(one *drawn) {
+	if len(one.from) == 0 {
+		return
+	}
 	sc := &scope{item: one.item.ID}
 	one.from = slices.DeleteFunc(one.from, func(ref reference) bool {
 		i, ok := r.byID[ref.item]
 		if !ok {
-			if !r.missing && !r.over && !r.full {
+			if !r.missing && !r.done() {
 				r.itemProblem(sc, ref.at, fmt.Sprintf("no item has the id %q", ref.item), r.itemHint(ref.item))
 			}
 			return true
@@ -48,8 +51,10 @@ func (r *reader) checkSources(one *drawn) {
 		}
 		return false
 	})
+	seen := make(map[string]bool, len(one.from))
 	for _, ref := range one.from {
-		if !slices.Contains(one.item.Sources, ref.item) {
+		if !seen[ref.item] {
+			seen[ref.item] = true
 			one.item.Sources = append(one.item.Sources, ref.item)
 		}
 	}
@@ -57,6 +62,9 @@ func (r *reader) checkSources(one *drawn) {
 
 // itemHint helps to find the id that was meant: one like it, or those an expanded item has.
 func (r *reader) itemHint(id string) string {
+	if r.guesses += len(r.items); r.guesses > maxGuesses {
+		return ""
+	}
 	var expanded []string
 	for i := range r.items {
 		if s := r.items[i].item.ID; strings.HasPrefix(s, id+"-") {
@@ -69,7 +77,7 @@ func (r *reader) itemHint(id string) string {
 	if len(expanded) > 0 {
 		return "there is " + strings.Join(expanded, ", ")
 	}
-	return didYouMean(id, maps.Keys(r.byID))
+	return r.near(id, len(r.byID), maps.Keys(r.byID))
 }
 
 // order lists the items so that each comes after its sources. Items that wait for each other are reported and left out.
@@ -212,7 +220,7 @@ func (r *reader) checkKeys() {
 		several[family] = int32(i)
 	}
 	for i, key := range keys {
-		for _, at := range numbers.FindAllStringIndex(key, -1) {
+		for _, at := range lastOf(numbers.FindAllStringIndex(key, -1), 16) {
 			family := key[:at[0]] + hole + key[at[1]:]
 			if first, ok := several[family]; ok && first != int32(i) {
 				r.clash(int32(i), first, key)
@@ -220,6 +228,8 @@ func (r *reader) checkKeys() {
 		}
 	}
 }
+
+func lastOf[E any](s []E, n int) []E { return s[max(0, len(s)-n):] }
 
 const (
 	holeNumber = 7_700_000_077 // no id ends with it by chance, and no item has so many files

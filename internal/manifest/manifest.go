@@ -158,7 +158,9 @@ type reader struct {
 	values int // made so far, with bytes of text, over all payloads
 	bytes  int
 	full   bool
-	over   bool // too many items
+
+	guesses int  // names compared for hints
+	over    bool // too many items
 }
 
 func (r *reader) problem(at pos, message, hint string) { r.problems.add(at, "", message, hint) }

@@ -11,7 +11,7 @@ import (
 // maxItems bounds what a manifest expands to.
 const maxItems = 100_000
 
-// maxComparisons bounds how often combinations are held against include and exclude rows.
+// maxComparisons bounds how often values of combinations are held against those of include and exclude rows.
 const maxComparisons = 20_000_000
 
 // A matrix is read once and then expanded combination by combination, in the order of CI matrices: the first axis
@@ -61,6 +61,11 @@ func (r *reader) readMatrix(n *node, sc *scope) *matrix {
 			m.axes = append(m.axes, axis{e.key, values})
 		}
 	}
+	const mostAxes = 100
+	if len(m.axes) > mostAxes {
+		r.problem(n.at, fmt.Sprintf("a matrix has %d axes at most", mostAxes), "")
+		return nil
+	}
 	if !ok {
 		return nil
 	}
@@ -76,7 +81,7 @@ func (r *reader) readMatrix(n *node, sc *scope) *matrix {
 	}
 	m.include = r.rows(include, sc)
 	m.exclude = r.rows(exclude, sc)
-	if (len(m.include)+len(m.exclude))*max(1, m.size) > maxComparisons {
+	if (len(m.include)+len(m.exclude))*max(1, m.size)*max(1, len(m.axes)) > maxComparisons {
 		r.problem(n.at, "too many include and exclude rows for so many combinations", "")
 		return nil
 	}

@@ -24,6 +24,18 @@ func didYouMean(word string, candidates iter.Seq[string]) string {
 	return fmt.Sprintf("did you mean %q?", best)
 }
 
+// maxGuesses bounds the names that unknown ones are compared with; a file of nothing but unknown names gets no hints
+// after that.
+const maxGuesses = 2_000_000
+
+// near is didYouMean among n names the manifest itself brings, which may be very many.
+func (r *reader) near(word string, n int, candidates iter.Seq[string]) string {
+	if r.guesses += n; r.guesses > maxGuesses || r.problems.full() {
+		return ""
+	}
+	return didYouMean(word, candidates)
+}
+
 // distance counts the letters to insert, delete, replace or swap to make b of a; it gives up at limit.
 func distance(a, b string, limit int) int {
 	if d := len(a) - len(b); d >= limit || -d >= limit {

@@ -13,9 +13,10 @@ type node struct {
 	kind    kind
 	plain   bool // a scalar without quotes
 	at      pos
-	raw     string  // a scalar as written (its content, for quoted text)
-	list    []*node // of a list
-	entries []entry // of a mapping, in the order written
+	raw     string           // a scalar as written (its content, for quoted text)
+	list    []*node          // of a list
+	entries []entry          // of a mapping, in the order written
+	index   map[string]int32 // of a large mapping's entries
 
 	textual bool      // whatever stands here is text, even when it looks like a number: prompt:
 	pattern *template // text that has been parsed for ${…}
@@ -46,12 +47,46 @@ func (n *node) scalar() bool { return n.kind == boolean || n.kind == number || n
 
 // get returns the entry of a mapping, nil when there is none.
 func (n *node) get(key string) *entry {
+	if n.index != nil {
+		if i, ok := n.index[key]; ok {
+			return &n.entries[i]
+		}
+		return nil
+	}
 	for i := range n.entries {
 		if n.entries[i].key == key {
 			return &n.entries[i]
 		}
 	}
 	return nil
+}
+
+// add puts an entry at the end of a mapping. Large mappings get an index, so that nothing is quadratic in the file.
+func (n *node) add(e entry) {
+	const large = 16
+	n.entries = append(n.entries, e)
+	if n.index == nil && len(n.entries) == large {
+		n.index = make(map[string]int32, 4*large)
+		for i, e := range n.entries {
+			n.index[e.key] = int32(i)
+		}
+	} else if n.index != nil {
+		n.index[e.key] = int32(len(n.entries) - 1)
+	}
+}
+
+// over is a mapping with the entries of n, and those of others that n does not have.
+func (n *node) over(others []entry) *node {
+	m := &node{kind: mapping, at: n.at, entries: make([]entry, 0, len(n.entries)+len(others))}
+	for _, e := range n.entries {
+		m.add(e)
+	}
+	for _, e := range others {
+		if n.get(e.key) == nil {
+			m.add(e)
+		}
+	}
+	return m
 }
 
 // jsonNumber turns a YAML number into a JSON one. What JSON writes the same way is kept as written. The error says

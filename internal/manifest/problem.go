@@ -123,7 +123,7 @@ func (ps Problems) As(target any) bool {
 	return true
 }
 
-// maxProblems bounds what a hopeless file can make us say.
+// maxProblems bounds what a hopeless file can make us say; reading ends there.
 const maxProblems = 1000
 
 // collector gathers problems; those of the same words at the same place count as one.
@@ -132,7 +132,6 @@ type collector struct {
 	src  *source
 	list []Problem
 	seen map[place]int
-	left int // not kept: over the bound
 }
 
 type place struct {
@@ -148,8 +147,7 @@ func (c *collector) add(at pos, item, message, hint string) {
 		}
 		return
 	}
-	if len(c.list) >= maxProblems {
-		c.left++
+	if c.full() {
 		return
 	}
 	if c.seen == nil {
@@ -157,9 +155,12 @@ func (c *collector) add(at pos, item, message, hint string) {
 	}
 	c.seen[key] = len(c.list)
 	p := Problem{At: c.position(at), Message: message, Hint: hint, Item: item}
-	p.source, p.before = excerpt(c.src.line(at.line), int(at.col)-1)
+	p.source, p.before = c.src.excerpt(at)
 	c.list = append(c.list, p)
 }
+
+// full says that nothing more is kept: nobody need look for what nobody will see.
+func (c *collector) full() bool { return len(c.list) >= maxProblems }
 
 func (c *collector) position(at pos) pipeline.Position {
 	return pipeline.Position{File: c.file, Line: int(at.line), Col: int(at.col)}
@@ -170,29 +171,8 @@ func (c *collector) sorted() []Problem {
 	slices.SortStableFunc(c.list, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Col, b.At.Col), cmp.Compare(a.Message, b.Message))
 	})
-	if c.left > 0 {
-		c.list = append(c.list, Problem{At: pipeline.Position{File: c.file}, Message: fmt.Sprintf("%d more problems are not shown", c.left)})
+	if c.full() {
+		c.list = append(c.list, Problem{At: pipeline.Position{File: c.file}, Message: fmt.Sprintf("more than %d problems; the rest was not looked at", maxProblems)})
 	}
 	return c.list
-}
-
-// excerpt is the part of a line to show when the place is col characters in.
-func excerpt(line string, col int) (part string, before int) {
-	const most = 160
-	col = max(col, 0)
-	if len(line) <= most {
-		return line, col
-	}
-	runes := []rune(line)
-	col = min(col, len(runes))
-	from := max(0, min(col-most/2, len(runes)-most))
-	to := min(len(runes), from+most)
-	part, before = string(runes[from:to]), col-from
-	if from > 0 {
-		part, before = "…"+part, before+1
-	}
-	if to < len(runes) {
-		part += "…"
-	}
-	return part, before
 }

@@ -151,7 +151,7 @@ func TestManyProblemsAreBounded(t *testing.T) {
 	}
 	_, err := parse(t, b.String(), options())
 	ps, _ := errors.AsType[manifest.Problems](err)
-	if len(ps) != 1001 || !strings.Contains(ps[1000].Message, "more problems are not shown") {
+	if len(ps) != 1001 || !strings.Contains(ps[1000].Message, "more than 1000 problems") {
 		t.Errorf("%d problems, last %v", len(ps), ps[len(ps)-1])
 	}
 }

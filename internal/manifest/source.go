@@ -13,6 +13,9 @@ type pos struct{ line, col int32 }
 type source struct {
 	text  []byte
 	lines []int32 // where each line begins
+
+	last       pos // the last place looked up, and its offset
+	lastOffset int
 }
 
 // newSource finds the lines as YAML counts them: LF, CR, CRLF, and the Unicode breaks NEL, LS and PS end one.
@@ -57,11 +60,44 @@ func (s *source) line(n int32) string {
 	if n < 1 || int(n) > len(s.lines) {
 		return ""
 	}
-	end := len(s.text)
-	if int(n) < len(s.lines) {
-		end = int(s.lines[n])
+	return strings.TrimRight(string(s.text[s.lines[n-1]:s.end(n)]), lineBreaks)
+}
+
+const lineBreaks = "\r\n\u0085\u2028\u2029"
+
+// end is where a line ends, its break included.
+func (s *source) end(line int32) int {
+	if int(line) < len(s.lines) {
+		return int(s.lines[line])
 	}
-	return strings.TrimRight(string(s.text[s.lines[n-1]:end]), "\r\n\u0085\u2028\u2029")
+	return len(s.text)
+}
+
+// excerpt is the line that a place is in, or the part around it of a long one, and the characters of it before the place.
+func (s *source) excerpt(p pos) (part string, before int) {
+	if p.line < 1 || int(p.line) > len(s.lines) {
+		return "", 0
+	}
+	const around = 80 // bytes
+	begin, end, at := int(s.lines[p.line-1]), s.end(p.line), s.offset(p)
+	from, to := begin, end
+	if end-begin > 2*around {
+		from, to = max(begin, min(at, end-around)-around), min(end, max(at, begin+around)+around)
+	}
+	for from > begin && !utf8.RuneStart(s.text[from]) {
+		from--
+	}
+	for to < end && !utf8.RuneStart(s.text[to]) {
+		to++
+	}
+	part, before = string(s.text[from:to]), utf8.RuneCount(s.text[from:max(from, min(at, to))])
+	if from > begin {
+		part, before = "…"+part, before+1
+	}
+	if to < end && strings.Trim(string(s.text[to:end]), lineBreaks) != "" {
+		part += "…"
+	}
+	return strings.TrimRight(part, lineBreaks), before
 }
 
 // at turns an offset into the text into a place.
@@ -74,22 +110,30 @@ func (s *source) at(offset int) pos {
 			hi = mid
 		}
 	}
-	return pos{int32(lo + 1), int32(utf8.RuneCount(s.text[s.lines[lo]:offset]) + 1)}
+	from, col := int(s.lines[lo]), int32(1)
+	if int(s.last.line) == lo+1 && s.lastOffset <= offset {
+		from, col = s.lastOffset, s.last.col
+	}
+	s.last = pos{int32(lo + 1), col + int32(utf8.RuneCount(s.text[from:offset]))}
+	s.lastOffset = offset
+	return s.last
 }
 
-// offset is the inverse of at.
+// offset is the inverse of at. It goes on from the place before where it can: a line may be megabytes long, and hold
+// many problems.
 func (s *source) offset(p pos) int {
 	if p.line < 1 || int(p.line) > len(s.lines) {
 		return len(s.text)
 	}
-	i := int(s.lines[p.line-1])
-	for range p.col - 1 {
-		if i >= len(s.text) {
-			break
-		}
+	i, col := int(s.lines[p.line-1]), int32(1)
+	if s.last.line == p.line && s.last.col <= p.col {
+		i, col = s.lastOffset, s.last.col
+	}
+	for ; col < p.col && i < len(s.text); col++ {
 		_, n := utf8.DecodeRune(s.text[i:])
 		i += n
 	}
+	s.last, s.lastOffset = pos{p.line, col}, i
 	return i
 }
 

@@ -75,14 +75,6 @@ func (s *source) split() *pieces {
 	return p
 }
 
-// end is where a line ends, its break included.
-func (s *source) end(line int32) int {
-	if int(line) < len(s.lines) {
-		return int(s.lines[line])
-	}
-	return len(s.text)
-}
-
 // piece is the text of some lines.
 func (s *source) piece(p piece) []byte { return s.text[s.lines[p.first-1]:s.end(p.last)] }
 

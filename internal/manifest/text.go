@@ -145,7 +145,7 @@ var unreadable = pipeline.From{}
 // eval is the JSON value of a node: references resolved, numbers as json.Number. What cannot be had is reported
 // and comes back as unreadable.
 func (r *reader) eval(n *node, sc *scope) any {
-	if r.spent(sc, n.at, 0) {
+	if r.spent(sc, n.at, 1, 0) {
 		return unreadable
 	}
 	if n.textual {
@@ -223,7 +223,7 @@ func (n *node) template() *template {
 // join puts a text together.
 func (r *reader) join(n *node, t *template, sc *scope) (string, bool) {
 	if t.wrong != "" {
-		r.itemProblem(sc, r.src.find(n.at, t.where, len(n.raw)), t.wrong, "write $${ for a plain ${")
+		r.itemProblem(sc, r.within(n, t.where), t.wrong, "write $${ for a plain ${")
 		return "", false
 	}
 	var b strings.Builder
@@ -239,11 +239,11 @@ func (r *reader) join(n *node, t *template, sc *scope) (string, bool) {
 			continue
 		}
 		if why := notText(v.v); why != "" {
-			r.itemProblem(sc, r.src.find(n.at, p.written, len(n.raw)), fmt.Sprintf("%s stands for %s, which cannot be part of a text", p.written, why), `it can be a whole value: "`+p.written+`"`)
+			r.itemProblem(sc, r.within(n, p.written), fmt.Sprintf("%s stands for %s, which cannot be part of a text", p.written, why), `it can be a whole value: "`+p.written+`"`)
 			ok = false
 			continue
 		}
-		if r.spent(sc, n.at, len(v.text)) {
+		if r.spent(sc, n.at, 1, len(v.text)) {
 			return "", false
 		}
 		b.WriteString(v.text)
@@ -267,9 +267,17 @@ func notText(v any) string {
 	return ""
 }
 
+// within is where a piece of a node's text is written.
+func (r *reader) within(n *node, piece string) pos {
+	if r.problems.full() {
+		return n.at
+	}
+	return r.src.find(n.at, piece, len(n.raw))
+}
+
 // resolve finds what a reference of n's text stands for; nil when a problem has been reported.
 func (r *reader) resolve(n *node, p part, sc *scope) *value {
-	at := func() pos { return r.src.find(n.at, p.written, len(n.raw)) }
+	at := func() pos { return r.within(n, p.written) }
 	name := ""
 	if len(p.name.parts) == 1 && p.name.parts[0].name == nil {
 		name = p.name.parts[0].literal
@@ -289,7 +297,7 @@ func (r *reader) resolve(n *node, p part, sc *scope) *value {
 	if input, ok := strings.CutPrefix(name, "inputs."); ok {
 		v, known := r.inputs[input]
 		if !known {
-			hint := didYouMean(input, maps.Keys(r.inputs))
+			hint := r.near(input, len(r.inputs), maps.Keys(r.inputs))
 			if hint == "" {
 				hint = "name files and asset ids under inputs: at the top"
 			}
@@ -304,6 +312,11 @@ func (r *reader) resolve(n *node, p part, sc *scope) *value {
 	v := sc.lookup(name)
 	if e := r.unread[name]; v == nil && e != nil {
 		v = r.readVar(name, e)
+	}
+	const deepest = 100
+	if len(r.reading) > deepest {
+		r.itemProblem(sc, at(), fmt.Sprintf("vars are made of each other more than %d deep", deepest), "")
+		return nil
 	}
 	if slices.Contains(r.reading, name) && sc.row[name] == nil {
 		circle := strings.Join(append(r.reading[slices.Index(r.reading, name):], name), " → ")
@@ -331,22 +344,22 @@ func (r *reader) undefinedHint(name string, sc *scope) string {
 	case strings.HasPrefix(name, "env."):
 		return "the environment is not read; define it under vars:"
 	}
-	if hint := didYouMean(name, sc.names()); hint != "" {
+	if hint := r.near(name, len(sc.row)+len(sc.vars), sc.names()); hint != "" {
 		return hint
 	}
-	known := slices.Sorted(sc.names())
-	if len(known) == 0 {
+	switch n := len(sc.row) + len(sc.vars); {
+	case n == 0:
 		return "define it under vars: or as a matrix axis; write $${ for a plain ${"
+	case n > 12:
+		return "define it under vars: or as a matrix axis"
 	}
-	if len(known) > 8 {
-		known = append(known[:8], "…")
-	}
+	known := slices.Compact(slices.Sorted(sc.names()))
 	return "defined here: " + strings.Join(known, ", ")
 }
 
 // clone copies what could be altered later; texts and numbers are shared.
 func (r *reader) clone(v any, sc *scope, at pos) any {
-	if r.spent(sc, at, 0) {
+	if r.spent(sc, at, 1, 0) {
 		return unreadable
 	}
 	switch v := v.(type) {
@@ -397,10 +410,10 @@ const (
 	maxExpanded = 5_000_000 // values in all payloads
 )
 
-// spent counts one value and some bytes of text, and says when a manifest makes too much of itself. It reports
-// that once; expansion stops.
-func (r *reader) spent(sc *scope, at pos, bytes int) bool {
-	if r.values++; r.values <= maxExpanded {
+// spent counts values and bytes of text, and says when a manifest makes too much of itself. It reports that once;
+// expansion stops.
+func (r *reader) spent(sc *scope, at pos, values, bytes int) bool {
+	if r.values += values; r.values <= maxExpanded {
 		if r.bytes += bytes; r.bytes <= maxText {
 			return false
 		}

@@ -288,7 +288,6 @@ func (r *reader) convertAlias(y *yaml.Node, depth int) *node {
 
 func (r *reader) convertEntries(n *node, y *yaml.Node, depth int) {
 	n.entries = make([]entry, 0, len(y.Content)/2)
-	index := keyIndex{n: n}
 	var merges []*node
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
@@ -303,24 +302,24 @@ func (r *reader) convertEntries(n *node, y *yaml.Node, depth int) {
 			r.problem(r.posOf(k), "a key must be a word", `put a text that begins with { or [ between double quotes`)
 			continue
 		}
-		if first := index.find(k.Value); first != nil {
+		if first := n.get(k.Value); first != nil {
 			r.problem(r.posOf(k), fmt.Sprintf("%q is given twice; first in line %d", k.Value, first.at.line), "keep one of the two")
 			continue
 		}
-		index.add(entry{key: k.Value, at: r.posOf(k), value: r.convert(v, depth+1)})
+		n.add(entry{key: k.Value, at: r.posOf(k), value: r.convert(v, depth+1)})
 	}
 	for _, m := range merges {
-		r.merge(&index, m)
+		r.merge(n, m)
 	}
 }
 
 // merge adds the entries of << that the mapping does not have itself; of several mappings the first wins.
-func (r *reader) merge(index *keyIndex, m *node) {
+func (r *reader) merge(n, m *node) {
 	switch m.kind {
 	case mapping:
 		for _, e := range m.entries {
-			if index.find(e.key) == nil {
-				index.add(e)
+			if n.get(e.key) == nil {
+				n.add(e)
 			}
 		}
 	case list:
@@ -329,39 +328,9 @@ func (r *reader) merge(index *keyIndex, m *node) {
 				r.problem(e.at, "<< takes mappings", "write <<: *name, where name is the anchor of a mapping")
 				continue
 			}
-			r.merge(index, e)
+			r.merge(n, e)
 		}
 	default:
 		r.problem(m.at, "<< takes a mapping", "write <<: *name, where name is the anchor of a mapping")
-	}
-}
-
-// keyIndex finds keys of a mapping while it is built; large ones through a map, so that nothing is quadratic.
-type keyIndex struct {
-	n    *node
-	keys map[string]int
-}
-
-func (x *keyIndex) find(key string) *entry {
-	if x.keys == nil {
-		return x.n.get(key)
-	}
-	if i, ok := x.keys[key]; ok {
-		return &x.n.entries[i]
-	}
-	return nil
-}
-
-func (x *keyIndex) add(e entry) {
-	x.n.entries = append(x.n.entries, e)
-	if x.keys != nil {
-		x.keys[e.key] = len(x.n.entries) - 1
-		return
-	}
-	if len(x.n.entries) == 16 {
-		x.keys = make(map[string]int, 64)
-		for i, e := range x.n.entries {
-			x.keys[e.key] = i
-		}
 	}
 }

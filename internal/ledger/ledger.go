@@ -144,8 +144,7 @@ func (l *Ledger) Save(ctx context.Context, r pipeline.Record, version string) (s
 }
 
 func (l *Ledger) damaged(key string, err error) *pipeline.Error {
-	e := pipeline.Errorf(pipeline.CodeLedger, "%s: %w", l.blobs.URI(key), err)
-	return e
+	return pipeline.Errorf(pipeline.CodeLedger, "%s: %w", l.blobs.URI(key), err)
 }
 
 // An input says which asset a file was uploaded as.

@@ -18,30 +18,38 @@ import (
 	"dailies/pipeline"
 )
 
+const (
+	bucketHint      = "check its name, and that AWS_REGION and AWS_ENDPOINT_URL_S3 are those of the bucket; dailies does not create buckets"
+	rightsHint      = "these credentials need s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket on it"
+	keyHint         = "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that they belong to this endpoint"
+	sessionHint     = "sign in again (aws sso login), or renew AWS_SESSION_TOKEN"
+	fullHint        = "free space or choose another --output"
+	credentialsHint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or sign in (aws sso login); or choose a folder with --output"
+)
+
 // refusals says what S3's error codes mean where trying again does not help, and what does.
 var refusals = map[string]struct{ what, hint string }{
-	"NoSuchBucket":                       {"there is no such bucket", "check its name, and that AWS_REGION and AWS_ENDPOINT_URL_S3 are those of the bucket; dailies does not create buckets"},
-	"NotFound":                           {"there is no such bucket", "check its name, and that AWS_REGION and AWS_ENDPOINT_URL_S3 are those of the bucket; dailies does not create buckets"},
+	"NoSuchBucket":                       {"there is no such bucket", bucketHint},
 	"InvalidBucketName":                  {"this cannot be a bucket's name", "check output: in the manifest, or --output"},
-	"AccessDenied":                       {"access denied", "these credentials need s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket on it"},
-	"Forbidden":                          {"access denied", "these credentials need s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket on it"},
+	"AccessDenied":                       {"access denied", rightsHint},
+	"Forbidden":                          {"access denied", rightsHint},
 	"AllAccessDisabled":                  {"the bucket's owner has disabled all access", ""},
 	"AccountProblem":                     {"AWS has a problem with the account", "see the AWS console"},
-	"InvalidAccessKeyId":                 {"the access key is unknown", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that they belong to this endpoint"},
-	"InvalidClientTokenId":               {"the access key is unknown", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that they belong to this endpoint"},
-	"XAdminUserNotFound":                 {"the access key is unknown", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that they belong to this endpoint"}, // versitygw's
+	"InvalidAccessKeyId":                 {"the access key is unknown", keyHint},
+	"InvalidClientTokenId":               {"the access key is unknown", keyHint},
+	"XAdminUserNotFound":                 {"the access key is unknown", keyHint}, // versitygw's
 	"SignatureDoesNotMatch":              {"the secret key is wrong", "check AWS_SECRET_ACCESS_KEY or AWS_PROFILE"},
-	"ExpiredToken":                       {"the AWS session has expired", "sign in again (aws sso login), or renew AWS_SESSION_TOKEN"},
-	"ExpiredTokenException":              {"the AWS session has expired", "sign in again (aws sso login), or renew AWS_SESSION_TOKEN"},
-	"InvalidToken":                       {"the AWS session token is not valid", "sign in again (aws sso login), or renew AWS_SESSION_TOKEN"},
-	"TokenRefreshRequired":               {"the AWS session has expired", "sign in again (aws sso login)"},
+	"ExpiredToken":                       {"the AWS session has expired", sessionHint},
+	"ExpiredTokenException":              {"the AWS session has expired", sessionHint},
+	"InvalidToken":                       {"the AWS session token is not valid", sessionHint},
+	"TokenRefreshRequired":               {"the AWS session has expired", sessionHint},
 	"RequestTimeTooSkewed":               {"this machine's clock is wrong", "set the clock: S3 takes signatures within 15 minutes"},
 	"NotImplemented":                     {"the server lacks a part of S3 that is needed", "it must answer If-None-Match and If-Match as S3 does"},
 	"KMS.DisabledException":              {"the bucket's encryption key is disabled", "see the AWS console"},
 	"KMS.NotFoundException":              {"the bucket's encryption key is gone", "see the AWS console"},
 	"InvalidObjectState":                 {"the object is in an archive storage class", "restore it, or choose another output"},
-	"QuotaExceeded":                      {"the bucket's quota is used up", "free space or choose another --output"},
-	"XMinioStorageFull":                  {"the server's disk is full", "free space or choose another --output"},
+	"QuotaExceeded":                      {"the bucket's quota is used up", fullHint},
+	"XMinioStorageFull":                  {"the server's disk is full", fullHint},
 	"EntityTooLarge":                     {"the server refuses objects of this size", "choose another output"},
 	"PermanentRedirect":                  {"the bucket is in another region", ""},
 	"TemporaryRedirect":                  {"the bucket is in another region", ""},
@@ -92,7 +100,7 @@ func (b *bucket) refusal(err error) (what, hint string, ok bool) {
 	}
 	switch status(err) {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return "access denied" + inBrackets(code), refusals["AccessDenied"].hint, true
+		return "access denied" + inBrackets(code), rightsHint, true
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
 		return b.refusal(&smithy.GenericAPIError{Code: "PermanentRedirect"})
 	}
@@ -101,8 +109,6 @@ func (b *bucket) refusal(err error) (what, hint string, ok bool) {
 	}
 	return "", "", false
 }
-
-const credentialsHint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or sign in (aws sso login); or choose a folder with --output"
 
 // haveCredentials fails early where the SDK would fail at the first request, and in its words.
 func haveCredentials(ctx context.Context, cfg aws.Config) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,11 +11,10 @@ import (
 // A sender may take its time; a server that leaves bytes lying may not.
 func TestOnlyTheServersSlownessCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gaveUp := false
-		watch := time.AfterFunc(time.Minute, func() { gaveUp = true })
+		var gaveUp atomic.Bool
+		watch := time.AfterFunc(time.Minute, func() { gaveUp.Store(true) })
 		defer watch.Stop()
-		from := slow{}
-		r := &taken{&body{ctx: context.Background(), from: from, want: -1}, watch, time.Minute}
+		r := &taken{&body{ctx: context.Background(), from: slow{}, want: -1}, watch, time.Minute}
 		for range 3 {
 			if _, err := r.Read(make([]byte, 10)); err != nil {
 				t.Fatal(err)
@@ -22,12 +22,12 @@ func TestOnlyTheServersSlownessCounts(t *testing.T) {
 			<-time.After(50 * time.Second)
 		}
 		synctest.Wait()
-		if gaveUp {
+		if gaveUp.Load() {
 			t.Error("given up because the sender was slow")
 		}
 		<-time.After(11 * time.Second)
 		synctest.Wait()
-		if !gaveUp {
+		if !gaveUp.Load() {
 			t.Error("a server that took nothing for a minute is still waited for")
 		}
 	})

@@ -26,8 +26,8 @@ func TestSplit(t *testing.T) {
 	}
 	many := func(indent string) string {
 		var b strings.Builder
-		for i := range 5000 {
-			for line := range strings.Lines(item(fmt.Sprintf("i%d", i), "text number ${v}\n\n  # a comment")) {
+		for i := range 600 {
+			for line := range strings.Lines(item(fmt.Sprintf("i%d", i), "text number ${v}"+strings.Repeat(" and more", 30)+"\n\n  # a comment")) {
 				b.WriteString(indent + line)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -154,7 +155,14 @@ func (r *reader) syntaxProblem(err error, within piece) {
 		r.problem(pos{line, int32(tab + 1)}, "a tab in the indentation", "YAML is indented with spaces: replace the tab")
 		return
 	}
-	words, hint := plainWords(message, strings.TrimSpace(shown))
+	words, hint := plainWords(message, shown)
+	if strings.Contains(message, "mapping values are not allowed") {
+		if first := strings.Index(shown, ": "); first >= 0 {
+			if second := strings.Index(shown[first+1:], ": "); second >= 0 {
+				at.col = int32(utf8.RuneCountInString(shown[:first+1+second]) + 1)
+			}
+		}
+	}
 	r.problem(at, words, hint)
 }
 
@@ -184,10 +192,13 @@ func (r *reader) firstBroken(within piece, sound int32, message string) int32 {
 func plainWords(message, line string) (words, hint string) {
 	const quote = "put the text between double quotes"
 	switch {
-	case strings.Contains(line, "${") && !strings.Contains(line, `"${`) && strings.ContainsAny(line, "[{"):
-		return "YAML cannot read this line", `inside [ ] and { }, write "${…}" with quotes`
 	case strings.Contains(message, "mapping values are not allowed"):
-		return `a second ": " in one line, or a line indented too far`, quote + `, or align the line with the ones above`
+		if strings.Count(line, ": ") > 1 {
+			return `a second ": " in one line`, `put the whole text between double quotes, as in prompt: "SFX: wind"`
+		}
+		return "this line is indented too far", "align it with the ones above"
+	case strings.Contains(line, "${") && !strings.Contains(line, `"${`) && strings.ContainsAny(strings.ReplaceAll(line, "${", ""), "[{"):
+		return "YAML cannot read this line", `inside [ ] and { }, write "${…}" with quotes`
 	case strings.Contains(message, "could not find expected ':'"):
 		return `a line without its "key:"`, "a text over several lines begins with key: > on a line of its own, and is indented"
 	case strings.Contains(message, "cannot start any token"):

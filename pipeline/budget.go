@@ -6,11 +6,12 @@ import "sync"
 // flight always counts, and a reservation ends as spent or as released. The limit holds for the items as they
 // stand in the manifest: what earlier runs paid for them counts too, or a night of restarts would have no brake.
 type budget struct {
-	mu       sync.Mutex
-	limit    CU
-	earlier  CU // by earlier runs, for the items as they are now
-	spent    CU // by this run
-	reserved CU
+	mu        sync.Mutex
+	limit     CU
+	allowance *CU // of this run alone; nil for none
+	earlier   CU  // by earlier runs, for the items as they are now
+	spent     CU  // by this run
+	reserved  CU
 }
 
 // reserve sets an amount aside, or reports that it does not fit.
@@ -18,6 +19,9 @@ func (b *budget) reserve(c CU) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.limit != Unlimited && c > b.limit-b.earlier-b.spent-b.reserved {
+		return false
+	}
+	if b.allowance != nil && c > *b.allowance-b.spent-b.reserved {
 		return false
 	}
 	b.reserved += c
@@ -58,4 +62,12 @@ func (b *budget) state() (spent, reserved, limit CU) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.spent, b.reserved, b.limit
+}
+
+// bound is the tighter of the limits, for messages.
+func (b *budget) bound() CU {
+	if b.allowance != nil {
+		return min(b.limit, *b.allowance)
+	}
+	return b.limit
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -184,8 +183,6 @@ func (s *source) Read(p []byte) (int, error) {
 func (r *run) keyOf(it *Item, n, of int, ext string) string {
 	return ObjectKey(cmp.Or(it.KeyTemplate, DefaultKey), KeyParts{Item: it.ID, Batch: r.Batch, Model: it.Model, N: n, Of: of, Ext: ext})
 }
-
-func extOf(key string) string { return path.Ext(key) }
 
 func isMedia(kind string) bool {
 	return strings.HasPrefix(kind, "image") || kind == "video" || kind == "audio" || kind == "3d"

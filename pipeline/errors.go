@@ -15,6 +15,7 @@ const (
 	CodeManifest          Code = "manifest_invalid"
 	CodeModelUnknown      Code = "model_unknown"
 	CodeNotAllowed        Code = "spending_not_allowed"
+	CodePlanStale         Code = "plan_stale"
 	CodeCredentialsNone   Code = "credentials_missing"
 	CodeCredentials       Code = "credentials_refused"
 	CodeProject           Code = "project_refused"
@@ -80,6 +81,7 @@ var traits = map[Code]Traits{
 	CodeManifest:          {Exit: ExitUsage, StopsRun: true, Hint: "nothing was spent; dailies validate MANIFEST lists every problem"},
 	CodeModelUnknown:      {Exit: ExitUsage, StopsRun: true, Hint: "dailies models lists those it knows; dailies models ID --refresh asks the API for this one's contract"},
 	CodeNotAllowed:        {Exit: ExitUsage, StopsRun: true, Hint: "set limits.budget in the manifest or --budget, or pass --yes; --sandbox rehearses for nothing"},
+	CodePlanStale:         {Exit: ExitUsage, StopsRun: true, Hint: "nothing was spent; make the plan anew: dailies plan MANIFEST -o FILE"},
 	CodeCredentialsNone:   {Exit: ExitRefused, StopsRun: true, Hint: "set SCENARIO_SDK_API_KEY and SCENARIO_SDK_API_SECRET, or rehearse for nothing with --sandbox"},
 	CodeCredentials:       {Exit: ExitRefused, StopsRun: true, Hint: "check SCENARIO_SDK_API_KEY and SCENARIO_SDK_API_SECRET (Project settings > API Keys)"},
 	CodeProject:           {Exit: ExitRefused, StopsRun: true, Hint: "check SCENARIO_PROJECT_ID: a key belongs to one project"},

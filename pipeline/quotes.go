@@ -28,10 +28,7 @@ func newQuotes(ask func(context.Context, string, json.RawMessage) (CU, error)) *
 // of returns the price of a submit. An error is the item's own: the next item of the shape asks again, because a
 // price question is also the API's check of that one payload. Only a plan that lacks the model is remembered.
 func (q *quotes) of(ctx context.Context, it *Item, payload json.RawMessage) (CU, error) {
-	shape := it.PriceShape
-	if shape == "" {
-		shape = it.Fingerprint
-	}
+	shape := shapeOf(it)
 	q.mu.Lock()
 	refused := q.refused[it.Model]
 	s := q.shapes[shape]
@@ -62,4 +59,22 @@ func (q *quotes) of(ctx context.Context, it *Item, payload json.RawMessage) (CU,
 	}
 	s.known, s.price = true, price
 	return price, nil
+}
+
+// known returns the price of an item if one of its shape has been asked for.
+func (q *quotes) known(it *Item) (CU, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s := q.shapes[shapeOf(it)]; s != nil && s.known {
+		return s.price, true
+	}
+	return 0, false
+}
+
+// shapeOf is what the item's price depends on; without a contract that tells, it is a shape of its own.
+func shapeOf(it *Item) string {
+	if it.PriceShape != "" {
+		return it.PriceShape
+	}
+	return it.Fingerprint
 }

@@ -7,6 +7,8 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -30,7 +32,8 @@ type Config struct {
 	Realm Realm
 
 	Concurrency int         // jobs in flight at most; 0 lets the API teach it
-	Budget      CU          // Unlimited for none
+	Budget      CU          // for the items as they are, earlier runs counted; Unlimited for none
+	Allowance   *CU         // for this run alone; nil for none
 	Deadline    time.Time   // zero for none
 	MaxFailures MaxFailures // zero value: any number
 	OnLost      LostPolicy
@@ -114,10 +117,11 @@ type task struct {
 	rec     Record
 	version string // of rec in the ledger
 
-	problem error // found before its walk began
-	left    bool  // not selected
-	reused  bool  // delivered by an earlier run, and still there
-	waits   int   // sources not delivered yet
+	problem error  // found before its walk began
+	left    bool   // not selected
+	reused  bool   // delivered by an earlier run, and still there
+	drift   string // what somebody did to its delivered objects
+	waits   int    // sources not delivered yet
 	takers  []*task
 
 	slot      bool // it holds one
@@ -148,20 +152,9 @@ func Run(ctx, following context.Context, c Config, items []*Item) (*Summary, err
 		}
 	})()
 
-	r := &run{
-		Config: c, working: working, following: following,
-		byID:   make(map[string]*task, len(items)),
-		slots:  newSlots(c.Concurrency),
-		budget: &budget{limit: c.Budget},
-		flow:   make(chan struct{}, downloads),
-		ready:  make(chan *task, len(items)),
-	}
-	r.quotes = newQuotes(r.askPrice)
-	r.inputs = newInputs(r.upload)
-	r.lost = newLost(r)
-
+	r := newRun(working, following, c, len(items))
 	s := &Summary{StartedAt: time.Now().UTC()}
-	if err := r.recall(items); err != nil {
+	if _, err := r.recall(items); err != nil {
 		return nil, err
 	}
 	r.emit(Event{Kind: EventPlanned, Items: items})
@@ -206,6 +199,21 @@ func Run(ctx, following context.Context, c Config, items []*Item) (*Summary, err
 		}
 	}
 	return s, nil
+}
+
+func newRun(working, following context.Context, c Config, items int) *run {
+	r := &run{
+		Config: c, working: working, following: following,
+		byID:   make(map[string]*task, items),
+		slots:  newSlots(c.Concurrency),
+		budget: &budget{limit: c.Budget, allowance: c.Allowance},
+		flow:   make(chan struct{}, downloads),
+		ready:  make(chan *task, items),
+	}
+	r.quotes = newQuotes(r.askPrice)
+	r.inputs = newInputs(r.upload)
+	r.lost = newLost(r)
+	return r
 }
 
 // add counts one task.
@@ -266,14 +274,14 @@ func asStop(err error) *Error {
 }
 
 // recall reads the ledger, looks at what the destination holds, and sets up a task for every item.
-func (r *run) recall(items []*Item) error {
+func (r *run) recall(items []*Item) (map[string]Entry, error) {
 	entries, err := r.Ledger.Load(r.working)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	present, err := r.present(entries)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		r.lost.claim(e.Record.JobID)
@@ -290,9 +298,10 @@ func (r *run) recall(items []*Item) error {
 		if e.Damaged != nil {
 			t.problem = e.Damaged
 		}
-		if t.current() && t.rec.State == Stored && !r.intact(t, present) {
-			// Somebody removed or altered the object; the asset itself was paid for and is asked for again.
-			t.rec.State = Succeeded
+		if t.in(Stored) {
+			if t.drift = r.driftOf(t, present); t.drift != "" {
+				t.rec.State = Succeeded // the asset itself was paid for, and is asked for again
+			}
 		}
 		t.inherited = t.mayHaveCost()
 		r.budget.inherit(t.inherited + t.paidInVain())
@@ -311,7 +320,7 @@ func (r *run) recall(items []*Item) error {
 			r.byID[id].takers = append(r.byID[id].takers, t)
 		}
 	}
-	return nil
+	return entries, nil
 }
 
 // present lists what the destination holds, if anything was ever delivered there.
@@ -332,15 +341,23 @@ func (r *run) present(entries map[string]Entry) (map[string]Object, error) {
 	return present, nil
 }
 
-// intact reports whether every output of a delivered item is where it belongs, unaltered.
-func (r *run) intact(t *task, present map[string]Object) bool {
+// driftOf says in what the destination differs from what was delivered there; empty when in nothing.
+func (r *run) driftOf(t *task, present map[string]Object) string {
 	for _, o := range t.rec.Outputs {
 		p, ok := present[o.Key]
-		if !ok || p.Bytes != o.Bytes || (o.Version != "" && p.Version != o.Version) || o.Key != r.keyOf(t.it, o.N, len(t.rec.Outputs), extOf(o.Key)) {
-			return false
+		switch key := r.keyOf(t.it, o.N, len(t.rec.Outputs), path.Ext(o.Key)); {
+		case o.Key != key:
+			return fmt.Sprintf("%s is now to be named %s", o.Key, key)
+		case !ok:
+			return o.Key + " was removed"
+		case p.Bytes != o.Bytes, o.Version != "" && p.Version != o.Version:
+			return o.Key + " was altered"
 		}
 	}
-	return len(t.rec.Outputs) > 0
+	if len(t.rec.Outputs) == 0 {
+		return "no object is recorded"
+	}
+	return ""
 }
 
 // approve asks whether to go on, if there is anything to buy.

@@ -154,7 +154,7 @@ func (r *run) again(t *task, e *Error, attempt int) bool {
 
 // overBudget refuses one purchase; a cheaper one may still fit.
 func (r *run) overBudget(price CU) error {
-	err := Errorf(CodeBudget, "%v CU more would go over the budget of %v", price, r.Budget)
+	err := Errorf(CodeBudget, "%v CU more would go over the budget of %v", price, r.budget.bound())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.short == nil {

@@ -34,16 +34,14 @@ import (
 type runFlags struct {
 	reading
 	placeFlags
-	sandbox           bool
+	choiceFlags
+	plan              string
 	concurrency       string
 	requestsPerMinute int
 	budget            string
 	deadline          time.Duration
 	maxFailures       string
-	only, tags        []string
-	shard             string
 	onLost            string
-	retry             []string
 	progress          string
 	junit, summary    string
 	yes               bool
@@ -55,6 +53,23 @@ type placeFlags struct{ output, state string }
 func (f *placeFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.output, "output", "", "folder or s3://bucket/prefix of the assets (default out/BATCH)")
 	cmd.Flags().StringVar(&f.state, "state", "", "folder or s3://bucket/prefix of the ledger (default .dailies under the output)")
+}
+
+// choiceFlags say which items are meant, and at which API, for every command that says what is to be done.
+type choiceFlags struct {
+	sandbox    bool
+	only, tags []string
+	shard      string
+	retry      []string
+}
+
+func (f *choiceFlags) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.BoolVar(&f.sandbox, "sandbox", false, "rehearse on the simulated API: nothing is bought")
+	fl.StringArrayVar(&f.only, "only", nil, "only items whose id matches this pattern, such as 'knight-*' (repeatable)")
+	fl.StringArrayVar(&f.tags, "tag", nil, "only items with this tag (repeatable: any of them)")
+	fl.StringVar(&f.shard, "shard", "", "only part I of N of the items, as I/N; stable by id")
+	fl.StringArrayVar(&f.retry, "retry", nil, "also try again items that failed with this code, such as moderated (repeatable)")
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -77,18 +92,15 @@ plan, credits or destination refused; 6 another run holds the batch; 75 still ge
 	}
 	f.reading.flags(cmd)
 	f.placeFlags.flags(cmd)
+	f.choiceFlags.flags(cmd)
 	fl := cmd.Flags()
-	fl.BoolVar(&f.sandbox, "sandbox", false, "rehearse on the simulated API: nothing is bought")
+	fl.StringVar(&f.plan, "plan", "", "do exactly what this saved plan says, or refuse (dailies plan -o FILE)")
 	fl.StringVar(&f.concurrency, "concurrency", "", "jobs in flight at most, or auto: as many as the API allows (default auto)")
 	fl.IntVar(&f.requestsPerMinute, "requests-per-minute", 0, "API requests a minute at most (default 100, a project's limit)")
 	fl.StringVar(&f.budget, "budget", "", "creative units the items of this manifest may cost, earlier runs counted")
 	fl.DurationVar(&f.deadline, "deadline", 0, "stop in time to end after this long, such as 5h30m")
 	fl.StringVar(&f.maxFailures, "max-failures", "", "stop buying when more than N items, or P%, have failed")
-	fl.StringArrayVar(&f.only, "only", nil, "only items whose id matches this pattern, such as 'knight-*' (repeatable)")
-	fl.StringArrayVar(&f.tags, "tag", nil, "only items with this tag (repeatable: any of them)")
-	fl.StringVar(&f.shard, "shard", "", "only part I of N of the items, as I/N; stable by id")
 	fl.StringVar(&f.onLost, "on-lost-submit", "", "when no job shows up for a submit whose answer was lost: adopt-or-resubmit or hold (default adopt-or-resubmit)")
-	fl.StringArrayVar(&f.retry, "retry", nil, "also try again items that failed with this code, such as moderated (repeatable)")
 	fl.StringVar(&f.progress, "progress", "auto", "auto, bar, lines, json or none")
 	fl.StringVar(&f.junit, "junit", "", "also write a JUnit report to this file")
 	fl.StringVar(&f.summary, "summary", "", "also write a summary in Markdown to this file (default $GITHUB_STEP_SUMMARY)")
@@ -185,7 +197,7 @@ func (f *runFlags) settle(m *manifest.Manifest) (s settings, err error) {
 		}
 		s.retry = append(s.retry, pipeline.Code(c))
 	}
-	if s.progress, err = progress.ParseMode(f.progress); err != nil {
+	if s.progress, err = progress.ParseMode(cmp.Or(f.progress, "auto")); err != nil {
 		return s, badFlag("progress", f.progress, "auto, bar, lines, json or none")
 	}
 	if s.summary == "" {
@@ -255,7 +267,13 @@ func (a *app) run(ctx context.Context, manifestPath string, f runFlags) error {
 		return err
 	}
 	defer s.close()
-	return s.execute(ctx, s.config(), s.m.Items)
+	c := s.config()
+	if f.plan != "" {
+		if err := s.obey(ctx, f.plan, &c); err != nil {
+			return err
+		}
+	}
+	return s.execute(ctx, c, s.m.Items)
 }
 
 // A session is everything a command needs that works on a batch: opened in the order in which things may go wrong, so
@@ -295,6 +313,12 @@ func (a *app) open(ctx context.Context, manifestPath string, f runFlags) (_ *ses
 	}
 	if s.conn == nil && !f.sandbox {
 		return nil, pipeline.Errorf(pipeline.CodeCredentialsNone, "no Scenario API key is set")
+	}
+	if s.conn != nil && s.requestsPerMinute != f.requestsPerMinute { // the manifest has a limit of its own
+		s.conn.close()
+		if s.conn, err = acc.connect(s.requestsPerMinute, s.watch.notice); err != nil {
+			return nil, err
+		}
 	}
 	a.showNotes(s.m.Notes, mostNotes)
 	if s.dest, s.records, err = openStores(ctx, s.output, s.state); err != nil {

@@ -139,7 +139,7 @@ func TestLargeInOneDirection(t *testing.T) {
 		"names":         {"vars:\n" + each("  v%[1]d: 1\n") + "items:\n- id: a\n  model: dice\n  prompt: " + each("${w%[1]d} ") + "\n", "more than 1000 problems"},
 		"tags":          {"items:\n- {id: a, model: dice, prompt: x, tags: [" + each("t%[1]d, ") + "]}\n", "an item has 100 tags at most"},
 		"axes":          {"items:\n- id: a\n  model: dice\n  prompt: x\n  matrix:\n" + each("    a%[1]d: [1]\n"), "a matrix has 100 axes at most"},
-		"include rows":  {"items:\n- id: a\n  model: dice\n  prompt: x\n  matrix:\n    a: [1, 2, 3, 4]\n    b: [1, 2, 3, 4]\n    c: [1, 2, 3, 4]\n    d: [1, 2, 3, 4]\n    include:\n" + each("    - {b%[1]d: 1}\n"), "too many include and exclude rows"},
+		"include rows":  {"items:\n- id: a\n  model: dice\n  prompt: x\n  matrix:\n    a: [1, 2, 3, 4, 5]\n    b: [1, 2, 3, 4, 5]\n    c: [1, 2, 3, 4, 5]\n    d: [1, 2, 3, 4, 5]\n    include:\n" + each("    - {b%[1]d: 1}\n"), "too many include and exclude rows"},
 		"chain":         {"items:\n" + strings.Replace(each("- {id: i%d, model: any, payload: {image: \"${items.i%d}\"}}\n"), "items.i10000", "items.i0", 1), "items that wait for each other: i0 → i1"},
 		"unknown items": {"items:\n" + each("- {id: i%d, model: any, payload: {image: \"${items.j%d}\"}}\n"), "more than 1000 problems"},
 	} {

@@ -21,12 +21,37 @@ type KeyParts struct {
 // ObjectKey fills in a template: {item}, {batch}, {model}, {ext}, {n}, and {-n}, which is "-2" for the second of
 // several outputs and empty for the only one.
 func ObjectKey(template string, p KeyParts) string {
-	dashN := ""
-	if p.Of > 1 {
-		dashN = "-" + strconv.Itoa(p.N)
+	var key strings.Builder
+	for {
+		before, rest, more := strings.Cut(template, "{")
+		key.WriteString(before)
+		if !more {
+			return key.String()
+		}
+		field, after, _ := strings.Cut(rest, "}")
+		key.WriteString(p.field(field))
+		template = after
 	}
-	return strings.NewReplacer("{item}", p.Item, "{batch}", p.Batch, "{model}", p.Model, "{ext}", p.Ext,
-		"{n}", strconv.Itoa(p.N), "{-n}", dashN).Replace(template)
+}
+
+func (p KeyParts) field(name string) string {
+	switch name {
+	case "item":
+		return p.Item
+	case "batch":
+		return p.Batch
+	case "model":
+		return p.Model
+	case "ext":
+		return p.Ext
+	case "n":
+		return strconv.Itoa(p.N)
+	case "-n":
+		if p.Of > 1 {
+			return "-" + strconv.Itoa(p.N)
+		}
+	}
+	return ""
 }
 
 var keyFields = []string{"item", "batch", "model", "ext", "n", "-n"}

@@ -16,6 +16,7 @@ import (
 func (a *app) sandboxCommand() *cobra.Command {
 	var listen, faults string
 	var verbose bool
+	var assetBytes int64
 	o := sandboxOptions()
 	cmd := &cobra.Command{
 		Use: "sandbox [flags]", Short: "Serve the simulated API on a loopback address", Args: cobra.NoArgs,
@@ -36,6 +37,9 @@ simulated. Point dailies, or any other client, at it with SCENARIO_BASE_URL; any
 					return &e
 				}
 			}
+			if assetBytes > 0 {
+				o.AssetBytes = func(string) int64 { return assetBytes }
+			}
 			if verbose {
 				o.Log = a.Stderr
 			}
@@ -55,6 +59,7 @@ simulated. Point dailies, or any other client, at it with SCENARIO_BASE_URL; any
 	f.StringVar(&o.Plan, "plan", "", "plan of the account, such as cu-basic: models above it are refused")
 	f.StringVar(&o.Credits, "credits", "", "creative units there are to spend (default endless)")
 	f.StringVar(&o.Book, "book", "", "file to keep jobs and uploads in, so that they outlive the process")
+	f.Int64Var(&assetBytes, "asset-bytes", 0, "for load tests: every generation makes one file of this many bytes")
 	f.BoolVar(&verbose, "verbose", false, "a line a request on stderr")
 	return cmd
 }

@@ -232,6 +232,10 @@ func (t table) next(run Run, s *pipeline.Summary) {
 		t.wrapped("", t.paint(yellow, fmt.Sprintf("stopped: %s: %s", stop.Code, shorten(pipeline.Plain(stop.Error()), 1000))))
 		t.wrapped("  ", "hint: "+pipeline.Plain(stop.HintText()))
 	}
+	if s.Totals.Items > 0 && s.Totals.Reused == s.Totals.Items {
+		fmt.Fprintln(t)
+		t.wrapped("", "Nothing was submitted: every item was delivered by an earlier run, and is still there.")
+	}
 	if n := s.Totals.Running + s.Totals.Unknown; n > 0 {
 		fmt.Fprintln(t)
 		t.wrapped("", t.paint(bold, "Run the same command again: ")+pipeline.Count(n, "item")+" may still be generating; what is paid for is collected, not bought again.")

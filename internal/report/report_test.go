@@ -307,6 +307,8 @@ func TestTableOfADoneRun(t *testing.T) {
 assets   s3://game-assets/dragon-realm
 gallery  s3://game-assets/dragon-realm/index.html
 results  s3://game-assets/dragon-realm/results.json
+
+Nothing was submitted: every item was delivered by an earlier run, and is still there.
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

@@ -20,7 +20,7 @@ func TestHouse(t *testing.T) {
 		"dailies/internal/catalog":     pipeline,
 		"dailies/internal/catalog/gen": {},
 		"dailies/internal/fetch":       {"dailies/pipeline", "dailies/internal/retry"},
-		"dailies/internal/ledger":      pipeline,
+		"dailies/internal/ledger":      {"dailies/pipeline", "dailies/internal/retry"},
 		"dailies/internal/manifest":    pipeline,
 		"dailies/internal/media":       pipeline,
 		"dailies/internal/progress":    pipeline,

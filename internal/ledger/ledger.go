@@ -12,6 +12,7 @@
 //	inputs/<sha256>.json      which asset an input file was uploaded as
 //	realms/<digest>/…         the same three for each further realm
 //	lock.json                 who is running
+//	lock-2-of-5.json          who is running a part of the batch
 //
 // The first realm to write claims the top; any other gets a folder of its own. So a rehearsal in the sandbox and the
 // real run can share an output: neither sees, counts or overwrites what the other knows.

@@ -11,10 +11,7 @@ import (
 	"dailies/pipeline"
 )
 
-const (
-	lockSchema = "dailies.lock/v1"
-	lockFile   = "lock.json"
-)
+const lockSchema = "dailies.lock/v1"
 
 var errReleased = errors.New("the lock was released")
 
@@ -30,6 +27,8 @@ type Holder struct {
 
 // LockOptions have defaults that are right for people.
 type LockOptions struct {
+	Part Part // of the batch the run is about; the zero value is the whole of it
+
 	Lease time.Duration // how long a holder that is not heard of is believed to be alive; default 60 s
 	Every time.Duration // between heartbeats; default a quarter of the lease
 
@@ -41,6 +40,7 @@ type LockOptions struct {
 type note struct {
 	Schema string `json:"schema"`
 	Holder
+	Part        *Part     `json:"part,omitempty"`
 	StartedAt   time.Time `json:"started_at"`
 	HeartbeatAt time.Time `json:"heartbeat_at"`
 	LeaseS      float64   `json:"lease_s"`
@@ -57,6 +57,7 @@ type Lock struct {
 	Took *Holder
 
 	l      *Ledger
+	file   string
 	o      LockOptions
 	lost   chan struct{}
 	cancel context.CancelFunc
@@ -71,7 +72,8 @@ type Lock struct {
 	gone    error     // why it is not ours any more
 }
 
-// Lock takes the batch's lock, or says with [pipeline.CodeLocked] who holds it. It must be released.
+// Lock takes the lock of the batch, or of a part of it, or says with [pipeline.CodeLocked] who holds it. Parts of one
+// division are held side by side; the whole and a part, or parts of different divisions, are not. It must be released.
 func (l *Ledger) Lock(ctx context.Context, who Holder, o LockOptions) (*Lock, error) {
 	if o.Lease == 0 {
 		o.Lease = time.Minute
@@ -82,10 +84,13 @@ func (l *Ledger) Lock(ctx context.Context, who Holder, o LockOptions) (*Lock, er
 	if o.Alive == nil {
 		o.Alive = processAlive
 	}
-	k := &Lock{l: l, o: o, lost: make(chan struct{}), ended: make(chan struct{}),
-		note: note{Schema: lockSchema, Holder: who, StartedAt: time.Now().UTC(), LeaseS: o.Lease.Seconds()}}
+	k := &Lock{l: l, file: o.Part.file(), o: o, lost: make(chan struct{}), ended: make(chan struct{}),
+		note: note{Schema: lockSchema, Holder: who, Part: o.Part.noted(), StartedAt: time.Now().UTC(), LeaseS: o.Lease.Seconds()}}
 	if err := k.take(ctx); err != nil {
 		return nil, err
+	}
+	if err := k.settle(ctx); err != nil {
+		return nil, errors.Join(err, l.blobs.Remove(context.WithoutCancel(ctx), k.file))
 	}
 	beating, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	k.cancel = cancel
@@ -96,12 +101,12 @@ func (l *Ledger) Lock(ctx context.Context, who Holder, o LockOptions) (*Lock, er
 // take writes our note where none is, or over one that has nobody behind it.
 func (k *Lock) take(ctx context.Context) error {
 	for {
-		current, version, err := k.l.lockNote(ctx)
+		current, version, err := k.l.lockNote(ctx, k.file)
 		if err != nil {
 			return err
 		}
 		if current != nil && !k.abandoned(*current) {
-			return k.l.heldBy(*current)
+			return k.l.heldBy(*current, k.file)
 		}
 		k.version = version
 		if err := k.write(ctx); !errors.Is(err, pipeline.ErrConflict) {
@@ -114,9 +119,9 @@ func (k *Lock) take(ctx context.Context) error {
 	}
 }
 
-// lockNote reads lock.json. One that cannot be read is of nobody: it is replaced.
-func (l *Ledger) lockNote(ctx context.Context) (*note, string, error) {
-	data, version, err := l.blobs.ReadRecord(ctx, lockFile)
+// lockNote reads a lock. One that cannot be read is of nobody: it is replaced.
+func (l *Ledger) lockNote(ctx context.Context, file string) (*note, string, error) {
+	data, version, err := l.blobs.ReadRecord(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil
 	}
@@ -139,13 +144,17 @@ func (k *Lock) abandoned(n note) bool {
 	return time.Since(n.HeartbeatAt) > n.lease()
 }
 
-func (l *Ledger) heldBy(n note) *pipeline.Error {
+func (l *Ledger) heldBy(n note, file string) *pipeline.Error {
+	what := "this batch"
+	if n.Part != nil {
+		what = fmt.Sprintf("part %d of %d of this batch", n.Part.I, n.Part.N)
+	}
 	return &pipeline.Error{
 		Code: pipeline.CodeLocked,
-		Message: fmt.Sprintf("run %s on %s (process %d) has held this batch since %s and was heard of at %s",
-			n.RunID, n.Host, n.PID, n.StartedAt.Format(time.RFC3339), n.HeartbeatAt.Format(time.RFC3339)),
+		Message: fmt.Sprintf("run %s on %s (process %d) has held %s since %s and was heard of at %s",
+			n.RunID, n.Host, n.PID, what, n.StartedAt.Format(time.RFC3339), n.HeartbeatAt.Format(time.RFC3339)),
 		Hint: fmt.Sprintf("wait for it to end; if it is dead, the same command takes over from %s, or at once when %s is deleted",
-			n.HeartbeatAt.Add(n.lease()).Format(time.RFC3339), l.blobs.URI(lockFile)),
+			n.HeartbeatAt.Add(n.lease()).Format(time.RFC3339), l.blobs.URI(file)),
 	}
 }
 
@@ -156,7 +165,7 @@ func (k *Lock) write(ctx context.Context) error {
 	k.mu.Unlock()
 	at := time.Now()
 	n.HeartbeatAt = at.UTC()
-	version, err := k.l.blobs.WriteRecord(ctx, lockFile, encode(n), version)
+	version, err := k.l.blobs.WriteRecord(ctx, k.file, encode(n), version)
 	if err != nil {
 		return err
 	}
@@ -178,7 +187,7 @@ func (k *Lock) renew(ctx context.Context, enough time.Duration) error {
 		if !errors.Is(err, pipeline.ErrConflict) {
 			return err
 		}
-		there, version, err := k.l.lockNote(ctx)
+		there, version, err := k.l.lockNote(ctx, k.file)
 		switch {
 		case err != nil:
 			return err
@@ -197,9 +206,9 @@ func (k *Lock) lose(to *note) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if to != nil {
-		k.gone = k.l.heldBy(*to)
+		k.gone = k.l.heldBy(*to, k.file)
 	} else {
-		k.gone = &pipeline.Error{Code: pipeline.CodeLocked, Message: fmt.Sprintf("this run's lock %s was removed or damaged", k.l.blobs.URI(lockFile)),
+		k.gone = &pipeline.Error{Code: pipeline.CodeLocked, Message: fmt.Sprintf("this run's lock %s was removed or damaged", k.l.blobs.URI(k.file)),
 			Hint: "run the same command again, once no other run is at work"}
 	}
 	close(k.lost)
@@ -273,5 +282,5 @@ func (k *Lock) Release(ctx context.Context) error {
 	k.mu.Lock()
 	k.gone = errReleased
 	k.mu.Unlock()
-	return k.l.blobs.Remove(ctx, lockFile)
+	return k.l.blobs.Remove(ctx, k.file)
 }

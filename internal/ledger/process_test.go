@@ -44,7 +44,9 @@ func child() int {
 		var err error
 		switch verb {
 		case "lock":
-			k, err = l.Lock(background, ledger.ThisProcess(run), ledger.LockOptions{Lease: lease})
+			o := ledger.LockOptions{Lease: lease}
+			fmt.Sscanf(arg, "%d/%d", &o.Part.I, &o.Part.N) // none: the whole
+			k, err = l.Lock(background, ledger.ThisProcess(run), o)
 		case "check":
 			err = k.Check(background)
 		case "release":
@@ -171,6 +173,22 @@ func TestTwoProcesses(t *testing.T) {
 				winner.do("check", "ok")
 				winner.do("release", "ok")
 				loser.do("lock", "ok")
+			})
+
+			t.Run("parts work side by side", func(t *testing.T) {
+				state, env := place(t)
+				a, b, c := start(t, state, "run-a", "60s", env...), start(t, state, "run-b", "60s", env...), start(t, state, "run-c", "60s", env...)
+				a.send("lock 1/2")
+				b.send("lock 2/2")
+				a.want("ok")
+				b.want("ok")
+				c.do("lock 2/2", "batch_locked run run-b")
+				c.do("lock", "batch_locked run run-a")
+				a.do("release", "ok")
+				b.signal(os.Kill)
+				b.Wait()
+				c.do("lock", "ok")
+				a.do("lock 1/2", "batch_locked run run-c")
 			})
 
 			t.Run("a killed run is not waited for", func(t *testing.T) {

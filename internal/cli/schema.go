@@ -19,6 +19,8 @@ language server, put this on a manifest's first line:
   # yaml-language-server: $schema=dailies.schema.json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
+			case events && results:
+				return usagef(cmd, "--events and --results are two schemas: ask for one")
 			case events:
 				return a.printJSON(progress.EventSchema())
 			case results:
@@ -34,6 +36,5 @@ language server, put this on a manifest's first line:
 	}
 	cmd.Flags().BoolVar(&events, "events", false, "of the lines --progress json prints")
 	cmd.Flags().BoolVar(&results, "results", false, "of results.json")
-	cmd.MarkFlagsMutuallyExclusive("events", "results")
 	return cmd
 }

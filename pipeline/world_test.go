@@ -30,14 +30,12 @@ type world struct {
 	lag     time.Duration // of the listing
 	takes   func(n int) time.Duration
 	fate    func(n int, payload map[string]any) string // of job n: "", fail, fail-charged, moderated, no-assets
-	noSeed  bool
 
-	records  map[string]stored
-	assets   map[string]string // uploaded inputs by digest
-	objects  map[string]stored
-	inFlight int
-	peak     int
-	calls    map[string]int
+	records map[string]stored
+	assets  map[string]string // uploaded inputs by digest
+	objects map[string]stored
+	peak    int
+	calls   map[string]int
 
 	exchange int                               // how many there have been
 	faults   map[int]string                    // by exchange: before, after

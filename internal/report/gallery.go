@@ -7,14 +7,10 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
-	"maps"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"dailies/pipeline"
@@ -23,15 +19,20 @@ import (
 //go:embed gallery
 var galleryFiles embed.FS
 
+// galleryScripts are one script on the page; each builds on those before it.
+var galleryScripts = [...]string{"page.js", "view.js", "play.js", "picks.js", "big.js", "keys.js"}
+
 // Gallery writes index.html: one page with a card for each item, to be put beside the assets. It holds its own style
 // and script and names the assets by relative links, so that it works from a folder, from a bucket and without a
 // network; its own policy lets it load nothing else. Without JavaScript it shows everything and filters nothing.
+//
+// What a person picks there leaves the page as picks.yaml, which internal/cli reads.
 func Gallery(w io.Writer, run Run, s *pipeline.Summary) error {
 	style, err := galleryFiles.ReadFile("gallery/page.css")
 	if err != nil {
 		return err
 	}
-	script, err := galleryFiles.ReadFile("gallery/page.js")
+	script, err := galleryScript()
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,18 @@ func Gallery(w io.Writer, run Run, s *pipeline.Summary) error {
 		return err
 	}
 	return out.Flush()
+}
+
+func galleryScript() ([]byte, error) {
+	var all bytes.Buffer
+	for _, name := range galleryScripts {
+		part, err := galleryFiles.ReadFile("gallery/" + name)
+		if err != nil {
+			return nil, err
+		}
+		all.Write(part)
+	}
+	return all.Bytes(), nil
 }
 
 // digest is how a Content-Security-Policy names a text.
@@ -119,89 +132,4 @@ func choices(counts map[string]int) []choice {
 	}
 	slices.SortFunc(all, func(a, b choice) int { return cmp.Compare(a.Name, b.Name) })
 	return all
-}
-
-// A card is one item on the page.
-type card struct {
-	*pipeline.Outcome
-	Anchor    string
-	ModelName string
-	Tags      string // one a line
-	Facts     []string
-	Seen      []shownFile // images and videos
-	Across    int         // how many of them stand beside each other
-	Heard     []shownFile
-	Files     []shownFile // every one, to be taken
-	Details   []detail
-	Payload   string
-}
-
-type shownFile struct {
-	pipeline.Output
-	Link  template.URL
-	Label string // what it shows, for those who cannot see it
-	Facts string
-}
-
-type detail struct{ Name, Value string }
-
-func cardOf(i int, o *pipeline.Outcome) card {
-	c := card{
-		Outcome: o, Anchor: fmt.Sprintf("item-%d", i+1), ModelName: pipeline.ModelName(o.Item.Model), Tags: strings.Join(o.Item.Tags, "\n"),
-		Details: details(o), Across: 1,
-	}
-	var pretty bytes.Buffer
-	if json.Indent(&pretty, payload(o), "", "  ") == nil {
-		c.Payload = pretty.String()
-	}
-	for _, out := range o.Outputs {
-		f := shownFile{Output: out, Link: link(out.Key), Label: out.Kind + " of " + o.Item.ID, Facts: facts(out)}
-		switch out.Kind {
-		case "image", "video":
-			c.Seen = append(c.Seen, f)
-		case "audio":
-			c.Heard = append(c.Heard, f)
-		}
-		c.Files = append(c.Files, f)
-	}
-	if len(c.Seen) > 1 {
-		c.Across = 2
-	}
-	if o.Cost != nil {
-		c.Facts = append(c.Facts, o.Cost.String()+" CU")
-	}
-	if d := o.Generation(); d > 0 {
-		c.Facts = append(c.Facts, "made in "+pipeline.Span(d))
-	}
-	return c
-}
-
-func details(o *pipeline.Outcome) []detail {
-	var all []detail
-	add := func(name, value string) {
-		if value != "" {
-			all = append(all, detail{name, value})
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(o.Item.Vars)) {
-		add(name, o.Item.Vars[name])
-	}
-	add("tags", strings.Join(o.Item.Tags, ", "))
-	add("seed", o.Seed.String())
-	add("job", o.JobID)
-	if o.Attempts > 1 {
-		add("attempts", fmt.Sprint(o.Attempts))
-	}
-	add("manifest", where(o.Item.At))
-	return all
-}
-
-// link is the way from the page to an object beside it. The ./ and the escapes keep a key from being read as
-// anything but a path.
-func link(key string) template.URL {
-	var segments []string
-	for segment := range strings.SplitSeq(key, "/") {
-		segments = append(segments, url.PathEscape(segment))
-	}
-	return template.URL("./" + strings.Join(segments, "/"))
 }

@@ -40,6 +40,7 @@ type Config struct {
 	Grace       time.Duration    // for the job of a lost answer to show up in the listing; 0 is two minutes
 	Retry       []Code           // failures to try again that are not tried again by themselves
 	Select      func(*Item) bool // items left out are answered from the ledger; nil selects all
+	Elsewhere   func(*Item) bool // items that other runs make meanwhile: left out, and not of this budget; nil is none
 
 	// MayBuy is asked right before every purchase whether this run still holds the batch. nil always may.
 	MayBuy func(context.Context) error
@@ -294,7 +295,8 @@ func (r *run) recall(items []*Item) (map[string]Entry, error) {
 	}
 	for _, it := range items {
 		e := entries[it.ID]
-		t := &task{it: it, rec: e.Record, version: e.Version, left: r.Select != nil && !r.Select(it)}
+		elsewhere := r.Elsewhere != nil && r.Elsewhere(it)
+		t := &task{it: it, rec: e.Record, version: e.Version, left: elsewhere || r.Select != nil && !r.Select(it)}
 		if e.Damaged != nil {
 			t.problem = e.Damaged
 		}
@@ -303,8 +305,10 @@ func (r *run) recall(items []*Item) (map[string]Entry, error) {
 				t.rec.State = Succeeded // the asset itself was paid for, and is asked for again
 			}
 		}
-		t.inherited = t.mayHaveCost()
-		r.budget.inherit(t.inherited + t.paidInVain())
+		if !elsewhere {
+			t.inherited = t.mayHaveCost()
+			r.budget.inherit(t.inherited + t.paidInVain())
+		}
 		if !t.left {
 			r.selected++
 		}

@@ -13,6 +13,7 @@
 //	realms/<digest>/…         the same three for each further realm
 //	lock.json                 who is running
 //	lock-2-of-5.json          who is running a part of the batch
+//	turn.json                 who is writing the report of the whole
 //
 // The first realm to write claims the top; any other gets a folder of its own. So a rehearsal in the sandbox and the
 // real run can share an output: neither sees, counts or overwrites what the other knows.

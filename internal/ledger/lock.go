@@ -75,6 +75,17 @@ type Lock struct {
 // Lock takes the lock of the batch, or of a part of it, or says with [pipeline.CodeLocked] who holds it. Parts of one
 // division are held side by side; the whole and a part, or parts of different divisions, are not. It must be released.
 func (l *Ledger) Lock(ctx context.Context, who Holder, o LockOptions) (*Lock, error) {
+	k, err := l.lock(ctx, who, o, o.Part.file())
+	if err != nil {
+		return nil, err
+	}
+	if err := k.settle(ctx); err != nil {
+		return nil, errors.Join(err, k.Release(context.WithoutCancel(ctx)))
+	}
+	return k, nil
+}
+
+func (l *Ledger) lock(ctx context.Context, who Holder, o LockOptions, file string) (*Lock, error) {
 	if o.Lease == 0 {
 		o.Lease = time.Minute
 	}
@@ -84,13 +95,10 @@ func (l *Ledger) Lock(ctx context.Context, who Holder, o LockOptions) (*Lock, er
 	if o.Alive == nil {
 		o.Alive = processAlive
 	}
-	k := &Lock{l: l, file: o.Part.file(), o: o, lost: make(chan struct{}), ended: make(chan struct{}),
+	k := &Lock{l: l, file: file, o: o, lost: make(chan struct{}), ended: make(chan struct{}),
 		note: note{Schema: lockSchema, Holder: who, Part: o.Part.noted(), StartedAt: time.Now().UTC(), LeaseS: o.Lease.Seconds()}}
 	if err := k.take(ctx); err != nil {
 		return nil, err
-	}
-	if err := k.settle(ctx); err != nil {
-		return nil, errors.Join(err, l.blobs.Remove(context.WithoutCancel(ctx), k.file))
 	}
 	beating, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	k.cancel = cancel

@@ -105,3 +105,14 @@ func (k *Lock) beside(ctx context.Context) (held *pipeline.Error, finer bool, er
 	}
 	return nil, false, nil
 }
+
+// Turn takes a lock of its own for what the runs of several parts must not do at the same time, such as writing the
+// report of the whole; it waits until nobody else has it. It must be released.
+func (l *Ledger) Turn(ctx context.Context, who Holder) (*Lock, error) {
+	for {
+		k, err := l.lock(ctx, who, LockOptions{}, "turn.json")
+		if pipeline.CodeOf(err) != pipeline.CodeLocked || !retry.Sleep(ctx, lookEvery) {
+			return k, err
+		}
+	}
+}

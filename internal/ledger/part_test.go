@@ -158,3 +158,34 @@ func TestLockFolderCannotBeListed(t *testing.T) {
 		}
 	})
 }
+
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &memory{}
+		part := mustLockPart(t, b, here, 1, 2)
+		l := ledger.Open(b, live)
+		mine, err := l.Turn(t.Context(), here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		go func() {
+			pass(30 * time.Second)
+			release(t, mine)
+		}()
+		theirs, err := l.Turn(t.Context(), there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited < 30*time.Second || waited > 31*time.Second {
+			t.Errorf("the second turn came after %v", waited)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Turn(ctx, here); pipeline.CodeOf(err) != pipeline.CodeLocked {
+			t.Errorf("a turn that never came ends with %v", err)
+		}
+		release(t, theirs)
+		release(t, part)
+	})
+}

@@ -87,6 +87,9 @@ func (e exited) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // exitCode shows what is still to be shown of an error, and maps it.
 func (a *app) exitCode(ctx context.Context, err error) int {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = context.Cause(ctx) // whatever was cut short, it was the signal that did it
+	}
 	code := pipeline.ExitDone
 	if done, ok := errors.AsType[exited](err); ok {
 		code = int(done)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -24,12 +25,22 @@ const (
 )
 
 // leave writes what people and programs read afterwards, all from the one summary.
-func (a *app) leave(dest store.Store, run report.Run, s *pipeline.Summary, junit, summary string) error {
-	if a.working.Err() != nil {
+func (s *session) leave(own *pipeline.Summary) error {
+	if s.working.Err() != nil {
 		return nil // told twice to stop: the ledger has it all, and report can write these later
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.working), leaveTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.working), leaveTime)
 	defer cancel()
+	whole, done, err := s.whole(ctx, own)
+	if err == nil {
+		err = writeReports(ctx, s.dest, s.report, whole)
+		done()
+	}
+	return errors.Join(err, leaveLocal(s.report, own, s.f.junit, s.summary))
+}
+
+// writeReports stores the reports that are beside the assets.
+func writeReports(ctx context.Context, dest store.Store, run report.Run, s *pipeline.Summary) error {
 	for _, f := range []struct {
 		key, mime string
 		write     func(io.Writer, report.Run, *pipeline.Summary) error
@@ -42,7 +53,17 @@ func (a *app) leave(dest store.Store, run report.Run, s *pipeline.Summary, junit
 			return err
 		}
 	}
-	return leaveLocal(run, s, junit, summary)
+	return nil
+}
+
+// readResults reads what writeReports left; the error is [fs.ErrNotExist] where nothing was.
+func readResults(ctx context.Context, dest store.Store) (report.Run, *pipeline.Summary, error) {
+	results, _, err := dest.Open(ctx, resultsFile)
+	if err != nil {
+		return report.Run{}, nil, err
+	}
+	defer results.Close()
+	return report.ReadJSON(results)
 }
 
 // leaveLocal writes the reports that are for the machine the run is on.

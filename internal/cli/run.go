@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash/fnv"
 	"os"
 	"path"
 	"path/filepath"
@@ -118,7 +117,9 @@ type settings struct {
 	maxFailures       pipeline.MaxFailures
 	onLost            pipeline.LostPolicy
 	retry             []pipeline.Code
-	selects           func(*pipeline.Item) bool
+	selects           func(*pipeline.Item) bool // nil: all
+	part              ledger.Part
+	elsewhere         func(*pipeline.Item) bool // items of the other parts; nil when there are none
 	progress          progress.Mode
 	summary           string
 }
@@ -203,8 +204,10 @@ func (f *runFlags) settle(m *manifest.Manifest) (s settings, err error) {
 	if s.summary == "" {
 		s.summary = os.Getenv("GITHUB_STEP_SUMMARY")
 	}
-	s.selects, err = f.selection(m)
-	return s, err
+	if s.selects, err = f.selection(m); err != nil {
+		return s, err
+	}
+	return s, s.divide(f.shard, m.Items)
 }
 
 func parseMaxFailures(text string) (most pipeline.MaxFailures, err error) {
@@ -224,40 +227,26 @@ func parseMaxFailures(text string) (most pipeline.MaxFailures, err error) {
 	return most, nil
 }
 
-// selection is which items --only, --tag and --shard leave in; nil is all of them.
+// selection is which items --only and --tag leave in; nil is all of them.
 func (f *runFlags) selection(m *manifest.Manifest) (func(*pipeline.Item) bool, error) {
-	part, parts := 0, 0
-	if f.shard != "" {
-		if n, err := fmt.Sscanf(f.shard, "%d/%d", &part, &parts); err != nil || n != 2 || part < 1 || part > parts || fmt.Sprintf("%d/%d", part, parts) != f.shard {
-			return nil, badFlag("shard", f.shard, "I/N with I from 1 to N, such as 2/5")
-		}
-	}
 	for _, pattern := range f.only {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return nil, badFlag("only", pattern, "a pattern, such as 'knight-*'")
 		}
 	}
-	if parts == 0 && len(f.only) == 0 && len(f.tags) == 0 {
+	if len(f.only) == 0 && len(f.tags) == 0 {
 		return nil, nil
 	}
 	selects := func(it *pipeline.Item) bool {
 		named := func(pattern string) bool { ok, _ := path.Match(pattern, it.ID); return ok }
 		tagged := func(tag string) bool { return slices.Contains(it.Tags, tag) }
 		return (len(f.only) == 0 || slices.ContainsFunc(f.only, named)) &&
-			(len(f.tags) == 0 || slices.ContainsFunc(f.tags, tagged)) &&
-			(parts == 0 || shardOf(it.ID, parts) == part)
+			(len(f.tags) == 0 || slices.ContainsFunc(f.tags, tagged))
 	}
-	if !slices.ContainsFunc(m.Items, selects) && parts == 0 {
+	if !slices.ContainsFunc(m.Items, selects) {
 		return nil, pipeline.Errorf(pipeline.CodeUsage, "no item of %s is selected by --only and --tag", m.Path)
 	}
 	return selects, nil
-}
-
-// shardOf is the part, from 1, that an item belongs to: by its id alone, so that it stays there.
-func shardOf(id string, parts int) int {
-	h := fnv.New64a()
-	h.Write([]byte(id))
-	return int(h.Sum64()%uint64(parts)) + 1
 }
 
 // run is the command.
@@ -358,7 +347,7 @@ func (s *session) config() pipeline.Config {
 		API: s.conn, Fetcher: fetch.New(fetch.Options{Notice: s.watch.notice}), Inspector: media.Inspector{}, Store: s.dest, Ledger: s.book,
 		Batch: s.m.Batch, RunID: s.report.ID, Realm: s.conn.realm,
 		Concurrency: s.concurrency, Budget: s.budget, Deadline: s.deadline, MaxFailures: s.maxFailures, OnLost: s.onLost,
-		Retry: s.retry, Select: s.selects,
+		Retry: s.retry, Select: s.selects, Elsewhere: s.elsewhere,
 	}
 	if s.conn.simulated {
 		c.Grace = rehearsalGrace
@@ -370,7 +359,7 @@ func (s *session) config() pipeline.Config {
 
 // execute runs items under the batch's lock, shows how it goes, and leaves the reports.
 func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipeline.Item) error {
-	lock, err := s.book.Lock(ctx, ledger.ThisProcess(s.report.ID), ledger.LockOptions{})
+	lock, err := s.book.Lock(ctx, ledger.ThisProcess(s.report.ID), ledger.LockOptions{Part: s.part})
 	if err != nil {
 		return err
 	}
@@ -403,7 +392,7 @@ func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipel
 		return err
 	}
 	s.report.ExitCode, s.report.StartedAt, s.report.FinishedAt = exit, summary.StartedAt, summary.FinishedAt
-	if err := s.leave(s.dest, s.report, summary, s.f.junit, s.summary); err != nil {
+	if err := s.leave(summary); err != nil {
 		return err
 	}
 	width, _ := size(table)
@@ -451,15 +440,19 @@ func rehearsalFolder(s settings) (string, error) {
 	if state == "" {
 		state = s.output + "/.dailies"
 	}
+	name := "sandbox" // of each part its own: they do not share one process
+	if s.part.N > 1 {
+		name += fmt.Sprintf("-%d-of-%d", s.part.I, s.part.N)
+	}
 	if !strings.HasPrefix(state, "s3://") {
-		return filepath.Join(filepath.FromSlash(state), "sandbox"), nil
+		return filepath.Join(filepath.FromSlash(state), name), nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", pipeline.Errorf(pipeline.CodeUsage, "no cache folder for the sandbox: %w", err)
 	}
 	sum := sha256.Sum256([]byte(state))
-	return filepath.Join(cache, "dailies", "sandbox", hex.EncodeToString(sum[:8])), nil
+	return filepath.Join(cache, "dailies", name, hex.EncodeToString(sum[:8])), nil
 }
 
 // runID is unique, and sorts by time.

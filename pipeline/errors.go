@@ -35,6 +35,8 @@ const (
 	CodeCanceled          Code = "canceled"
 	CodeNoAssets          Code = "no_assets"
 	CodeAssetFailed       Code = "asset_failed"
+	CodeInputDropped      Code = "input_dropped"
+	CodeRejected          Code = "rejected"
 	CodeUpload            Code = "upload_failed"
 	CodeURLExpired        Code = "url_expired"
 	CodeDownload          Code = "download_failed"
@@ -101,6 +103,8 @@ var traits = map[Code]Traits{
 	CodeCanceled:          {Exit: ExitFailed, Again: true, Hint: "somebody canceled the job; run the same command again to make it anew"},
 	CodeNoAssets:          {Exit: ExitFailed, Charged: true, Hint: "the job succeeded and made no files; see it in the Scenario web app"},
 	CodeAssetFailed:       {Exit: ExitFailed, Charged: true, Hint: "the API lists the asset as broken; see the job in the Scenario web app"},
+	CodeInputDropped:      {Exit: ExitFailed, Charged: true, Hint: "the API ignored an input it was given: compare the payload with dailies models MODEL, and see the asset in the Scenario web app; --retry input_dropped buys it again"},
+	CodeRejected:          {Exit: ExitFailed, Charged: true, Hint: "the file is kept: look at it, then loosen expect:, change the prompt, or buy it anew with --retry rejected"},
 	CodeUpload:            {Exit: ExitFailed, Again: true, Hint: "check the input file; run the same command again"},
 	CodeURLExpired:        {Exit: ExitFailed, Retry: true, Again: true, Hint: "run the same command again: it asks for a fresh link"},
 	CodeDownload:          {Exit: ExitFailed, Retry: true, Again: true, Charged: true, Hint: "the asset is kept by Scenario; run the same command again to fetch it, nothing is bought"},

@@ -50,8 +50,9 @@ func (in *inputs) asset(ctx context.Context, f File) (string, error) {
 	return u.assetID, nil
 }
 
-// resolve makes the body of a submit: asset ids in every place, and a seed if the item picks one.
-func (in *inputs) resolve(ctx context.Context, it *Item, source func(From) (string, error)) (json.RawMessage, error) {
+// resolve makes the body of a submit: asset ids in every place, and a seed if the item picks one, or is made anew and
+// has one.
+func (in *inputs) resolve(ctx context.Context, it *Item, anew bool, source func(From) (string, error)) (json.RawMessage, error) {
 	var failed error
 	body := replaceLeaves(it.Payload, func(leaf any) any {
 		if failed != nil {
@@ -71,7 +72,7 @@ func (in *inputs) resolve(ctx context.Context, it *Item, source func(From) (stri
 	if failed != nil {
 		return nil, failed
 	}
-	if it.PicksSeed {
+	if _, named := body["seed"]; it.PicksSeed || anew && named && it.SeedMax > 0 {
 		// A seed of our own makes the result repeatable, and the job recognisable should the answer get lost.
 		body["seed"] = json.Number(strconv.FormatInt(1+rand.Int64N(max(it.SeedMax, 1)), 10))
 	}

@@ -19,12 +19,14 @@ type Item struct {
 	Tags        []string
 	KeyTemplate string            // object key under the output; see [ObjectKey]
 	Vars        map[string]string // matrix axes and row columns, for reports
+	Columns     []string          // of Vars, the columns of the file of rows the item comes from, in the file's order; shared by its items
 	Makes       string            // the kind of asset the model is for: image, video, audio, 3d, or "" when unknown
 	PicksSeed   bool              // the model takes a seed and the payload names none: each submit picks one
 	SeedMax     int64             // the largest it may pick; the smallest is 1
 	PriceShape  string            // items of one shape cost the same: model and the inputs that move the price
 	Fingerprint string            // see [Fingerprint]
 	Sources     []string          // ids of the items whose assets the payload takes, each once
+	Expect      *Expect           // what its files must be like; nil: anything
 	At          Position
 }
 
@@ -32,13 +34,21 @@ type Item struct {
 type Position struct {
 	File      string
 	Line, Col int
+
+	// Also is the other place it takes to find something: the manifest's line that reads a file of rows, or the row
+	// for which a line of the manifest is wrong. Nil when one place says it all.
+	Also *Position
 }
 
 func (p Position) String() string {
 	if p.Line == 0 {
 		return p.File
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+	at := fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+	if p.Also != nil {
+		at += " (" + p.Also.String() + ")"
+	}
+	return at
 }
 
 // A File in a payload stands for the asset id its upload will have.
@@ -62,14 +72,15 @@ const (
 	Delivered Status = "delivered" // made or collected, and stored, in this run
 	Reused    Status = "reused"    // stored by an earlier run, and still there
 	Failed    Status = "failed"
-	Running   Status = "running" // submitted; still generating, or not yet stored, when the run ended
-	Unknown   Status = "unknown" // submitted, the answer was lost, and it is not settled what became of it
-	Blocked   Status = "blocked" // an item it takes an asset from has not been delivered
-	Skipped   Status = "skipped" // not begun: the run stopped first, or was told to leave it out
+	Rejected  Status = "rejected" // made and stored, and not what the manifest expects
+	Running   Status = "running"  // submitted; still generating, or not yet stored, when the run ended
+	Unknown   Status = "unknown"  // submitted, the answer was lost, and it is not settled what became of it
+	Blocked   Status = "blocked"  // an item it takes an asset from has not been delivered
+	Skipped   Status = "skipped"  // not begun: the run stopped first, or was told to leave it out
 )
 
 // Statuses lists every status, in the order reports show them.
-var Statuses = []Status{Delivered, Reused, Running, Unknown, Failed, Blocked, Skipped}
+var Statuses = []Status{Delivered, Reused, Running, Unknown, Failed, Rejected, Blocked, Skipped}
 
 // An Output is one stored object.
 type Output struct {
@@ -85,6 +96,15 @@ type Output struct {
 	Height   int     `json:"height,omitempty"`     // pixels
 	Duration float64 `json:"duration_s,omitempty"` // seconds
 	Audio    *bool   `json:"audio,omitempty"`      // a video's: whether it has a sound track
+
+	// What a closer look tells, where one was taken; nil is not known.
+	Triangles *int  `json:"triangles,omitempty"` // a 3D model's
+	Materials *int  `json:"materials,omitempty"` // a 3D model's
+	Silent    *bool `json:"silent,omitempty"`    // nothing is to be heard in it
+	Blank     *bool `json:"blank,omitempty"`     // a picture all of one colour
+	Alpha     *bool `json:"alpha,omitempty"`     // a picture that is not all opaque
+	Examined  bool  `json:"examined,omitempty"`  // it was unpacked for all that can be known of it
+
 	// Version is the destination's own word for these bytes (an ETag, a modification time), by which a
 	// listing tells that somebody else has altered the object.
 	Version string `json:"version,omitempty"`
@@ -138,6 +158,7 @@ type Totals struct {
 	Delivered int `json:"delivered"`
 	Reused    int `json:"reused"`
 	Failed    int `json:"failed"`
+	Rejected  int `json:"rejected"`
 	Running   int `json:"running"`
 	Unknown   int `json:"unknown"`
 	Blocked   int `json:"blocked"`

@@ -115,6 +115,12 @@ func (r *run) step(t *task) Step {
 		return s
 	case t.drift != "":
 		return because(ActionDrifted, "%s", t.drift)
+	case t.redo && t.refusal() != nil:
+		return because(ActionNew, "again: %s", t.refusal().Message)
+	case t.redo:
+		return because(ActionNew, "again: what job %s made is not wanted", rec.JobID)
+	case t.refusal() != nil:
+		return because(ActionFailed, "%s; --retry %s makes it anew", t.refusal().Message, CodeRejected)
 	case rec.State == Stored:
 		return because(ActionKept, "")
 	case rec.State == Submitted:

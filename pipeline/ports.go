@@ -94,6 +94,11 @@ type Asset struct {
 	Height   int
 	Duration float64 // seconds
 	Text     string  // the beginning of a text asset
+
+	// What its metadata says the model was given: for inputs it names, the asset ids, none when it names the input and
+	// no asset. An input that is not in the map is one of which nothing is said.
+	Consumed map[string][]string
+	Parent   string // the asset it says it was made from; empty when it says none
 }
 
 // Fetcher turns an asset into bytes.
@@ -112,6 +117,10 @@ type Inspector interface {
 
 	// Inspect returns a writer to be given the whole file in order; facts may be asked once it has been.
 	Inspect(mime string) (w io.Writer, facts func() Facts)
+
+	// Examine is Inspect with a closer look: pictures are unpacked and sound is listened to, where the program knows
+	// how. It takes time and, while facts is called, memory for the picture.
+	Examine(mime string) (w io.Writer, facts func() Facts)
 }
 
 // Facts are what the bytes of a file tell; zero values are unknown.
@@ -119,6 +128,9 @@ type Facts struct {
 	Width, Height int
 	Duration      float64 // seconds
 	Audio         *bool   // videos: whether there is a sound track
+
+	Triangles, Materials *int  // 3D models
+	Silent, Blank, Alpha *bool // see [Output]; only Examine finds them
 }
 
 // Store is a destination.

@@ -34,6 +34,7 @@ type Record struct {
 	RunID       string          `json:"run_id"`
 	Attempts    int             `json:"attempts"`               // submits of this fingerprint
 	Lost        int             `json:"lost_submits,omitempty"` // of them, how many were never answered and no job was found
+	Rerolls     int             `json:"rerolls,omitempty"`      // of them, how many replaced what a check had rejected
 	IntendedAt  time.Time       `json:"intended_at,omitzero"`
 	JobID       string          `json:"job_id,omitempty"`
 	SubmittedAt time.Time       `json:"submitted_at,omitzero"`
@@ -44,7 +45,7 @@ type Record struct {
 	AssetIDs    []string        `json:"asset_ids,omitempty"`
 	Outputs     []Output        `json:"outputs,omitempty"`
 	Error       *RecordedError  `json:"error,omitempty"`
-	History     []Purchase      `json:"history,omitempty"` // what this record said before the item changed, oldest first
+	History     []Purchase      `json:"history,omitempty"` // what this record said before the item was made anew, oldest first
 }
 
 // RecordSchema is the version of the record's form.
@@ -58,13 +59,14 @@ type Realm struct {
 
 // A Purchase is a job an item once had, kept when the item was made anew.
 type Purchase struct {
-	State       State     `json:"state"`
-	Fingerprint string    `json:"fingerprint"`
-	Model       string    `json:"model"`
-	JobID       string    `json:"job_id,omitempty"`
-	SubmittedAt time.Time `json:"submitted_at,omitzero"`
-	Cost        *CU       `json:"cost_cu,omitempty"`
-	Outputs     []Output  `json:"outputs,omitempty"`
+	State       State       `json:"state"`
+	Fingerprint string      `json:"fingerprint"`
+	Model       string      `json:"model"`
+	JobID       string      `json:"job_id,omitempty"`
+	Seed        json.Number `json:"seed,omitempty"` // with it, the same can be made again
+	SubmittedAt time.Time   `json:"submitted_at,omitzero"`
+	Cost        *CU         `json:"cost_cu,omitempty"`
+	Outputs     []Output    `json:"outputs,omitempty"` // their keys are under .dailies/history once others took their place
 }
 
 // A RecordedError is an Error as the ledger and results.json keep it.

@@ -41,6 +41,10 @@ type Config struct {
 	Retry       []Code           // failures to try again that are not tried again by themselves
 	Select      func(*Item) bool // items left out are answered from the ledger; nil selects all
 	Elsewhere   func(*Item) bool // items that other runs make meanwhile: left out, and not of this budget; nil is none
+	// Redo makes items anew although they are delivered or have failed for good: by item, the job whose result is not
+	// wanted. The objects of that job become history when those of the new one are there; every other item is left
+	// out. A job that has been replaced already is not replaced again. nil redoes nothing.
+	Redo map[string]string
 
 	// MayBuy is asked right before every purchase whether this run still holds the batch. nil always may.
 	MayBuy func(context.Context) error
@@ -101,6 +105,7 @@ type run struct {
 	inputs *inputs
 	lost   *lost
 	flow   chan struct{} // a token for each asset flowing
+	unpack sync.Mutex    // one file is unpacked at a time: a picture takes the memory of all its pixels
 
 	mu       sync.Mutex
 	ready    chan *task
@@ -120,8 +125,10 @@ type task struct {
 
 	problem error  // found before its walk began
 	left    bool   // not selected
+	redo    bool   // to be made anew, whatever the ledger has of it
 	reused  bool   // delivered by an earlier run, and still there
 	drift   string // what somebody did to its delivered objects
+	closer  bool   // its checks ask what only a closer look at its files tells
 	waits   int    // sources not delivered yet
 	takers  []*task
 
@@ -235,6 +242,8 @@ func (t *Totals) of(s Status) *int {
 		return &t.Running
 	case Unknown:
 		return &t.Unknown
+	case Rejected:
+		return &t.Rejected
 	case Blocked:
 		return &t.Blocked
 	case Skipped:
@@ -257,7 +266,7 @@ func (s *Summary) ExitCode() int {
 		return s.Stop.Code.Traits().Exit
 	case unfinished:
 		return ExitUnfinished
-	case s.Totals.Failed+s.Totals.Blocked > 0:
+	case s.Totals.Failed+s.Totals.Rejected+s.Totals.Blocked > 0:
 		return ExitFailed
 	}
 	return ExitDone
@@ -305,6 +314,8 @@ func (r *run) recall(items []*Item) (map[string]Entry, error) {
 				t.rec.State = Succeeded // the asset itself was paid for, and is asked for again
 			}
 		}
+		r.chooseRedo(t)
+		r.judgeAgain(t)
 		if !elsewhere {
 			t.inherited = t.mayHaveCost()
 			r.budget.inherit(t.inherited + t.paidInVain())
@@ -445,7 +456,7 @@ func (r *run) answer(t *task, err error) {
 			}
 		}
 	}
-	if t.outcome.Status == Failed {
+	if t.outcome.Status == Failed || t.outcome.Status == Rejected {
 		r.failed++
 	}
 	r.answered++
@@ -468,6 +479,8 @@ func (r *run) blockedBy(source *task) error {
 	switch source.outcome.Status {
 	case Failed, Blocked:
 		return Errorf(CodeSource, "it takes the asset of %q, which has not been delivered", source.it.ID)
+	case Rejected:
+		return Errorf(CodeSource, "it takes the asset of %q, which was rejected", source.it.ID)
 	}
 	if source.left {
 		return &Error{Code: CodeSource, Message: "it takes the asset of \"" + source.it.ID + "\", which was left out of this run", Hint: "select that item too"}
@@ -511,6 +524,10 @@ func (r *run) outcomeOf(t *task, err error) Outcome {
 	}
 	if !t.current() { // what the record says is about what the item was
 		o = Outcome{Item: t.it}
+	}
+	if refusal := t.refusal(); refusal != nil { // also when it was to be made anew, and was not bought
+		o.Status, o.Err = Rejected, refusal.at(t.it.At)
+		return o
 	}
 	switch {
 	case err == nil && t.reused:

@@ -11,15 +11,30 @@ import (
 	"dailies/internal/retry"
 )
 
-// walk takes one item from where the ledger left it to its destination. A nil error means delivered.
-//
-// Money is at risk in one place, submit, between the two writes of the ledger that enclose the paid request.
+// walk takes one item from where the ledger left it to its destination, and again while a check rejects what was made
+// and the item says to make it anew. A nil error means delivered and accepted.
 func (r *run) walk(t *task) error {
 	defer r.freeSlot(t)
+	for {
+		if err := r.oneWalk(t); err != nil {
+			return err
+		}
+		if t.reused || !t.rerolls() {
+			return t.judged()
+		}
+		t.redo = true
+		r.notice(t, "%s: %s; made anew, %d of %d", t.it.ID, t.refusal().Message, t.rec.Rerolls+1, t.it.Expect.Rerolls)
+	}
+}
+
+// oneWalk is the way to one delivery.
+//
+// Money is at risk in one place, submit, between the two writes of the ledger that enclose the paid request.
+func (r *run) oneWalk(t *task) error {
 	switch {
 	case t.problem != nil:
 		return t.problem
-	case t.in(Stored):
+	case t.in(Stored) && !t.redo:
 		t.reused = true
 		return nil
 	case t.left:
@@ -66,7 +81,7 @@ func (r *run) submit(t *task) error {
 	t.reserved = price
 	r.money()
 
-	intent := t.intent(r, payload, price)
+	was, intent := t.rec, t.intent(r, payload, price)
 	t.inherited = 0 // it stays counted: this is another purchase
 	for attempt := 1; ; attempt++ {
 		r.stage(t, StageSlot)
@@ -106,6 +121,9 @@ func (r *run) submit(t *task) error {
 		refused := t.rec
 		refused.State = Refused
 		refused.Attempts--
+		if t.redo {
+			refused = was // what it has delivered is still what there is
+		}
 		if saveErr := r.save(t, refused); saveErr != nil {
 			return saveErr
 		}
@@ -260,7 +278,7 @@ func (r *run) price(t *task) (json.RawMessage, CU, error) {
 		return nil, 0, stop
 	}
 	r.stage(t, StageInputs)
-	payload, err := r.inputs.resolve(r.working, t.it, r.assetOf)
+	payload, err := r.inputs.resolve(r.working, t.it, t.redo || t.current() && t.rec.Rerolls > 0, r.assetOf)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -363,7 +381,7 @@ func (t *task) in(states ...State) bool { return t.current() && slices.Contains(
 
 // buys reports whether the item is still to be bought, or may have been without our knowing.
 func (t *task) buys(anyway []Code) bool {
-	if !t.current() {
+	if t.redo || !t.current() {
 		return true
 	}
 	switch t.rec.State {
@@ -414,11 +432,18 @@ func (t *task) intent(r *run, payload json.RawMessage, price CU) Record {
 		Attempts: 1, History: t.rec.History,
 	}
 	if t.current() {
-		rec.Attempts, rec.Lost = t.rec.Attempts+1, t.rec.Lost
+		rec.Attempts, rec.Lost, rec.Rerolls = t.rec.Attempts+1, t.rec.Lost, t.rec.Rerolls
+	}
+	if t.redo && t.rerolls() {
+		rec.Rerolls++
+	}
+	if t.redo {
+		rec.Lost = 0 // those were of another take
 	}
 	if old := t.rec; old.JobID != "" || (old.State == Intended && !t.current()) {
 		rec.History = append(slices.Clip(rec.History), Purchase{State: old.State, Fingerprint: old.Fingerprint,
-			Model: old.Model, JobID: old.JobID, SubmittedAt: old.SubmittedAt, Cost: old.Cost, Outputs: old.Outputs})
+			Model: old.Model, JobID: old.JobID, Seed: seedOf(old.Payload), SubmittedAt: old.SubmittedAt, Cost: old.Cost,
+			Outputs: old.Outputs})
 	}
 	return rec
 }

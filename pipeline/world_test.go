@@ -264,6 +264,8 @@ func (w *world) Inspect(string) (io.Writer, func() Facts) {
 	return io.Discard, func() Facts { return Facts{Width: 640, Height: 360} }
 }
 
+func (w *world) Examine(mime string) (io.Writer, func() Facts) { return w.Inspect(mime) }
+
 func (w *world) URI(key string) string { return "memory/" + key }
 
 func (w *world) Put(ctx context.Context, key string, body io.Reader, size int64, meta ObjectMeta) (Object, error) {

@@ -7,11 +7,11 @@ import (
 	"dailies/pipeline"
 )
 
-// glb is the probe of binary glTF. The only fact a model has for a report is how long its longest animation plays:
-// the greatest time among the inputs of its samplers, which glTF demands to be stated.
+// glb is the probe of binary glTF: how many triangles and materials the model has, and how long its longest animation
+// plays, which is the greatest time among the inputs of its samplers (glTF demands that it be stated).
 type glb struct {
 	walker
-	duration float64
+	found pipeline.Facts
 }
 
 func newGLB() *glb {
@@ -35,19 +35,50 @@ func (g *glb) scene(b []byte) (int64, int) {
 		Animations []struct {
 			Samplers []struct{ Input int }
 		}
-		Accessors []struct{ Max []float64 }
+		Accessors []struct {
+			Max   []float64
+			Count int
+		}
+		Meshes []struct {
+			Primitives []struct {
+				Mode       *int
+				Indices    *int
+				Attributes map[string]int
+			}
+		}
+		Materials []struct{}
 	}
 	if json.Unmarshal(b, &scene) != nil {
 		return 0, 0
 	}
+	triangles := 0
+	for _, m := range scene.Meshes {
+		for _, p := range m.Primitives {
+			corners := p.Indices
+			if at, ok := p.Attributes["POSITION"]; ok && corners == nil {
+				corners = &at
+			}
+			if corners == nil || *corners < 0 || *corners >= len(scene.Accessors) {
+				continue
+			}
+			n := max(0, scene.Accessors[*corners].Count)
+			switch mode := p.Mode; {
+			case mode == nil || *mode == 4: // triangles
+				triangles += n / 3
+			case *mode == 5 || *mode == 6: // a strip, a fan
+				triangles += max(0, n-2)
+			}
+		}
+	}
+	g.found.Triangles, g.found.Materials = &triangles, new(len(scene.Materials))
 	for _, a := range scene.Animations {
 		for _, s := range a.Samplers {
 			if s.Input >= 0 && s.Input < len(scene.Accessors) && len(scene.Accessors[s.Input].Max) == 1 {
-				g.duration = max(g.duration, plausible(scene.Accessors[s.Input].Max[0]))
+				g.found.Duration = max(g.found.Duration, plausible(scene.Accessors[s.Input].Max[0]))
 			}
 		}
 	}
 	return 0, 0
 }
 
-func (g *glb) facts() pipeline.Facts { return pipeline.Facts{Duration: g.duration} }
+func (g *glb) facts() pipeline.Facts { return g.found }

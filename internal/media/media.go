@@ -2,7 +2,7 @@
 //
 // It promises bounded memory whatever a file's size or claims, and never to fail: a broken file has no facts, or
 // those of its sound part. It trusts a declared type only where bytes do not tell (a text can be a model or a poem),
-// and decodes no pictures or sound.
+// and unpacks pictures and listens to sound only where it is asked to: see Examine.
 //
 // MP4 and Matroska are read by small readers of the few boxes that matter. A library would want a file it can seek in
 // or a moov box in memory; these skip what they need not, wherever the facts are in the file.

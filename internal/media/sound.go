@@ -12,6 +12,8 @@ import (
 type wav struct {
 	walker
 	total   int64
+	coding  uint16  // 1 is whole numbers, 3 fractions
+	bits    uint16  // a sample
 	rate    uint32  // bytes a second
 	samples uint32  // a second, where the sound is compressed and the byte rate but an average
 	fact    float64 // seconds, as such a file says; 0: it does not
@@ -40,11 +42,18 @@ func (w *wav) chunk(b []byte) (int64, int) {
 	size := int64(binary.LittleEndian.Uint32(b[4:]))
 	switch string(b[:4]) {
 	case "fmt ":
-		if len(b) < 20 && size >= 12 {
-			return 0, 20
+		if want := 8 + int(min(size, 26)); len(b) < want && size >= 12 {
+			return 0, want
 		}
 		if len(b) >= 20 {
 			w.rate = binary.LittleEndian.Uint32(b[16:])
+			w.coding = binary.LittleEndian.Uint16(b[8:])
+			if len(b) >= 24 {
+				w.bits = binary.LittleEndian.Uint16(b[22:])
+			}
+			if len(b) >= 34 && w.coding == 0xfffe { // what is meant comes later
+				w.coding = binary.LittleEndian.Uint16(b[32:])
+			}
 			switch binary.LittleEndian.Uint16(b[8:]) {
 			case 1, 3, 0xfffe: // plain samples: the byte rate is exact
 			default:

@@ -195,7 +195,7 @@ type failures struct{ told map[pipeline.Code]int }
 
 // worthALine says whether an item's end needs somebody's attention before the end of the run.
 func worthALine(o *pipeline.Outcome) bool {
-	return o.Err != nil && (o.Status == pipeline.Failed || o.Status == pipeline.Blocked || o.Status == pipeline.Unknown)
+	return o.Err != nil && (o.Status == pipeline.Failed || o.Status == pipeline.Rejected || o.Status == pipeline.Blocked || o.Status == pipeline.Unknown)
 }
 
 // failure is what to say of an item that failed: its error, the hint with the first of its kind, or nothing.

@@ -113,7 +113,7 @@ func (t *tally) answered(e pipeline.Event) {
 	t.counts[o.Status]++
 	g.done++
 	switch o.Status {
-	case pipeline.Failed, pipeline.Blocked:
+	case pipeline.Failed, pipeline.Rejected, pipeline.Blocked:
 		g.failed++
 	case pipeline.Delivered:
 		t.files += len(o.Outputs)
@@ -128,7 +128,9 @@ func (t *tally) answered(e pipeline.Event) {
 // delivered counts what is in the destination, by this run or an earlier one.
 func (t *tally) delivered() int { return t.counts[pipeline.Delivered] + t.counts[pipeline.Reused] }
 
-func (t *tally) failed() int { return t.counts[pipeline.Failed] + t.counts[pipeline.Blocked] }
+func (t *tally) failed() int {
+	return t.counts[pipeline.Failed] + t.counts[pipeline.Rejected] + t.counts[pipeline.Blocked]
+}
 
 // Phases count items that are not answered for.
 type phases struct{ submitting, generating, fetching, waiting int }

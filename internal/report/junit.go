@@ -48,7 +48,7 @@ func JUnit(w io.Writer, run Run, s *pipeline.Summary) error {
 	out.WriteString(xml.Header) // errors stay: Flush tells
 	t := s.Totals
 	suite := fmt.Sprintf(`name="%s" tests="%d" failures="%d" errors="%d" skipped="%d" time="%s"`,
-		attribute(run.Batch), len(s.Outcomes), t.Failed+t.Blocked, t.Running+t.Unknown, t.Skipped, seconds(run.took()))
+		attribute(run.Batch), len(s.Outcomes), t.Failed+t.Rejected+t.Blocked, t.Running+t.Unknown, t.Skipped, seconds(run.took()))
 	fmt.Fprintf(out, "<testsuites %s>\n  <testsuite %s timestamp=\"%s\">\n", suite, suite, run.StartedAt.UTC().Format("2006-01-02T15:04:05"))
 	enc := xml.NewEncoder(out)
 	enc.Indent("    ", "  ")
@@ -80,7 +80,7 @@ func caseOf(run Run, o *pipeline.Outcome) testCase {
 		add("output", stored.URI)
 	}
 	switch o.Status {
-	case pipeline.Failed, pipeline.Blocked:
+	case pipeline.Failed, pipeline.Rejected, pipeline.Blocked:
 		c.Failure = verdictOf(o)
 	case pipeline.Running, pipeline.Unknown:
 		c.Error = verdictOf(o)

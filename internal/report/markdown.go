@@ -102,7 +102,7 @@ func (m *markdown) totals(run Run, s *pipeline.Summary) {
 		n    int
 	}{
 		{"delivered", t.Delivered}, {"reused", t.Reused}, {"running", t.Running}, {"unknown", t.Unknown},
-		{"failed", t.Failed}, {"blocked", t.Blocked}, {"skipped", t.Skipped},
+		{"failed", t.Failed}, {"rejected", t.Rejected}, {"blocked", t.Blocked}, {"skipped", t.Skipped},
 	} {
 		if c.n > 0 {
 			add(c.name, fmt.Sprint(c.n))

@@ -77,7 +77,7 @@ func shown(v any) any {
 // troubled says whether an item's end needs somebody's attention.
 func troubled(o *pipeline.Outcome) bool {
 	switch o.Status {
-	case pipeline.Failed, pipeline.Blocked, pipeline.Unknown:
+	case pipeline.Failed, pipeline.Rejected, pipeline.Blocked, pipeline.Unknown:
 		return true
 	}
 	return false

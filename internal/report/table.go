@@ -70,7 +70,7 @@ func causes(s *pipeline.Summary) []*cause {
 		}
 		index[key].outcomes = append(index[key].outcomes, o)
 	}
-	rank := map[pipeline.Status]int{pipeline.Failed: 0, pipeline.Unknown: 1, pipeline.Blocked: 2}
+	rank := map[pipeline.Status]int{pipeline.Failed: 0, pipeline.Rejected: 1, pipeline.Unknown: 2, pipeline.Blocked: 3}
 	slices.SortStableFunc(all, func(a, b *cause) int { return cmp.Compare(rank[a.status], rank[b.status]) })
 	if len(all) > mostCauses { // hints of the API's own can be many
 		rest := &cause{status: all[mostCauses-1].status, hint: "see results.json for the other causes"}
@@ -107,7 +107,7 @@ func (t table) cause(c *cause) {
 		head += ": " + string(c.code)
 	}
 	color := red
-	if c.status != pipeline.Failed {
+	if c.status != pipeline.Failed && c.status != pipeline.Rejected {
 		color = yellow
 	}
 	t.wrapped("", t.paint(color, head))

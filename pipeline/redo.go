@@ -1,0 +1,21 @@
+package pipeline
+
+import "slices"
+
+// chooseRedo decides whether a task is to be made anew. A wish is about one job: when that is no longer what the
+// record is about, the wish has been granted, and whatever became of it is simply continued.
+func (r *run) chooseRedo(t *task) {
+	if r.Redo == nil {
+		return
+	}
+	job, wished := r.Redo[t.it.ID]
+	switch {
+	case !wished:
+		t.left = true
+	case job == t.rec.JobID:
+		t.redo = t.in(Stored, Succeeded, Broken)
+	case !slices.ContainsFunc(t.rec.History, func(p Purchase) bool { return p.JobID == job }):
+		t.left = true
+		r.notice(t, "the ledger knows no job %s of it: left alone", job)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,8 +32,11 @@ type lost struct {
 }
 
 const (
-	// clockSkew is how far the API's clock may be behind ours before a job of ours looks older than its intent.
-	clockSkew = 5 * time.Second
+	// clockSlack is how far the clock that dates jobs may be behind the API's own as its answers tell it. The intent
+	// is dated by the latter, so that no clock of ours decides what is older than what.
+	clockSlack = 2 * time.Second
+	// surelyOurs is from how many possible seeds on one that we picked ourselves proves a job to be ours.
+	surelyOurs = 1 << 20
 	// listingAge is for how long one look at the listing serves others.
 	listingAge = 2 * time.Second
 	// defaultGrace is how long a job is given to show up in the listing. How far the listing lags is not documented.
@@ -90,14 +95,14 @@ func (r *run) settle(t *task) error {
 			return r.adopt(t, job)
 		case err != nil:
 			trouble = err
-			if attempt >= callPolicy.Attempts && time.Now().After(settled) || !AsError(err).Code.Traits().Retry {
+			if attempt >= callPolicy.Attempts && r.API.Clock().After(settled) || !AsError(err).Code.Traits().Retry {
 				return unknown(t, "its job could not be looked for: "+err.Error(), "")
 			}
 		case looked.After(settled):
 			return r.giveUp(t, grace)
 		}
 		wait := settlePolicy.Wait(attempt, 0)
-		if left := time.Until(settled); left > 0 {
+		if left := settled.Sub(r.API.Clock()); left > 0 {
 			wait = min(wait, left+time.Millisecond)
 		}
 		if !retry.Sleep(r.following, wait) {
@@ -162,15 +167,15 @@ func unknown(t *task, why, hint string) *Error {
 	return &Error{Code: CodeSubmitLost, Message: fmt.Sprintf("the answer to its submit at %s was lost: %s", t.rec.IntendedAt.Format(time.RFC3339), why), Hint: hint}
 }
 
-// find looks for the job of a task's intent. looked is when the look began; it is zero when the look cannot prove
-// that there is no job.
+// find looks for the job of a task's intent. looked is when the look began, by the API's clock; it is zero when the
+// look cannot prove that there is no job.
 func (l *lost) find(ctx context.Context, t *task) (job Job, found bool, looked time.Time, err error) {
 	if err := l.looking.take(ctx); err != nil {
 		return Job{}, false, time.Time{}, err
 	}
 	defer l.looking.give()
 	key := bodyKey(t.rec.Model, t.rec.Payload)
-	since := t.rec.IntendedAt.Add(-clockSkew)
+	since := t.rec.IntendedAt.Add(-clockSlack)
 	if l.isInTheAir(key) {
 		return Job{}, false, time.Time{}, nil // a twin is being submitted: what is listed may be the twin's
 	}
@@ -184,13 +189,14 @@ func (l *lost) find(ctx context.Context, t *task) (job Job, found bool, looked t
 			l.listing = append(l.listing, j)
 		}
 	}
+	var doubt error
 	for _, j := range l.listing {
 		if j.Model != t.rec.Model || j.CreatedAt.Before(since) || l.isClaimed(j.ID) {
 			continue
 		}
-		same, err := l.sameInputs(ctx, t.rec.Payload, j.Input)
+		same, err := l.sameInputs(ctx, t, j)
 		if err != nil {
-			return Job{}, false, time.Time{}, err
+			doubt = err // another may be surely its own
 		}
 		if !same {
 			continue
@@ -199,9 +205,13 @@ func (l *lost) find(ctx context.Context, t *task) (job Job, found bool, looked t
 			return Job{}, false, time.Time{}, nil
 		}
 		l.claim(j.ID)
-		return j, true, l.began, nil
+		return j, true, time.Time{}, nil
 	}
-	return Job{}, false, l.began, nil
+	if doubt != nil {
+		return Job{}, false, time.Time{}, doubt
+	}
+	// By the clock as it is known now: before the first answer it was only our own.
+	return Job{}, false, l.run.API.Clock().Add(-time.Since(l.began)), nil
 }
 
 func (l *lost) isInTheAir(key string) bool {
@@ -216,15 +226,20 @@ func (l *lost) isClaimed(jobID string) bool {
 	return l.claimed[jobID]
 }
 
-// sameInputs reports whether a job was made from a body: everything that was sent is there. What the API adds
-// (the model id, defaults) does not count. A long text may be shown as the id of a text asset.
-func (l *lost) sameInputs(ctx context.Context, sent json.RawMessage, listed map[string]any) (bool, error) {
-	body, err := decodeBody(sent)
+// sameInputs reports whether a job was made from what a task sent: everything is there. What the API adds (the model
+// id, defaults) does not count. A text may be shown as the id of a text asset; where that cannot be read it is an
+// error, because the job may well be the one. A seed that we picked needs no further proof.
+func (l *lost) sameInputs(ctx context.Context, t *task, j Job) (bool, error) {
+	body, err := decodeBody(t.rec.Payload)
 	if err != nil {
 		return false, nil
 	}
+	if seed, ok := j.Input["seed"]; ok && t.it.PicksSeed && t.it.SeedMax >= surelyOurs {
+		return sameValue(body["seed"], seed), nil
+	}
+	texts := map[string]string{} // asset id: what it should say
 	for k, v := range body {
-		got, ok := listed[k]
+		got, ok := j.Input[k]
 		if !ok {
 			return false, nil
 		}
@@ -236,15 +251,24 @@ func (l *lost) sameInputs(ctx context.Context, sent json.RawMessage, listed map[
 		if !isText || !isString || !strings.HasPrefix(id, "asset_") || strings.HasPrefix(text, "asset_") {
 			return false, nil
 		}
-		assets, err := l.run.API.Assets(ctx, []string{id})
-		if err != nil {
-			return false, err
-		}
-		if shown := assets[id].Text; shown == "" || !strings.HasPrefix(text, shown) {
+		texts[id] = text
+	}
+	if len(texts) == 0 {
+		return true, nil
+	}
+	assets, err := l.run.API.Assets(ctx, slices.Sorted(maps.Keys(texts)))
+	if err != nil {
+		return false, err
+	}
+	for id, text := range texts {
+		switch a := assets[id]; {
+		case a.Text == "":
+			err = Errorf(CodeAPIUnreadable, "job %s may be the one, and asset %s, which stands for its text, cannot be read", j.ID, id)
+		case a.Text != text && !(a.TextCut && strings.HasPrefix(text, a.Text)):
 			return false, nil
 		}
 	}
-	return true, nil
+	return err == nil, err
 }
 
 func decodeBody(sent json.RawMessage) (map[string]any, error) {

@@ -15,8 +15,9 @@ type API interface {
 	Quote(ctx context.Context, model string, payload json.RawMessage) (CU, error)
 
 	// Submit buys. An error with Refused set proves that nothing was accepted; CodeSubmitLost says that it is
-	// not known; there is no third kind. It is never retried below this call.
-	Submit(ctx context.Context, model string, payload json.RawMessage) (Receipt, error)
+	// not known; there is no third kind. It is never retried below this call. last, which may be nil, is asked
+	// at the last instant, when all waiting is over, whether it may; its error is passed on, with Refused set.
+	Submit(ctx context.Context, model string, payload json.RawMessage, last func(context.Context) error) (Receipt, error)
 
 	// Await returns the job once it has ended, however it ended. progress, which may be nil, is told of every
 	// change (0 to 1). An error means that the job cannot be followed: credentials, project, or not found.
@@ -31,6 +32,10 @@ type API interface {
 
 	// Upload makes an asset of a local file and returns its id.
 	Upload(ctx context.Context, f File) (assetID string, err error)
+
+	// Clock is the earliest that the API's own clock can read now, as far as its answers have told: what begins
+	// from here on does not look older. Before any answer it is this machine's clock.
+	Clock() time.Time
 
 	// Learn tells how long a job of the model took, from submit to end, in an earlier run.
 	Learn(model string, took time.Duration)
@@ -94,6 +99,7 @@ type Asset struct {
 	Height   int
 	Duration float64 // seconds
 	Text     string  // the beginning of a text asset
+	TextCut  bool    // there is more of it
 
 	// What its metadata says the model was given: for inputs it names, the asset ids, none when it names the input and
 	// no asset. An input that is not in the map is one of which nothing is said.

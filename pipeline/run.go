@@ -87,7 +87,7 @@ const (
 	walkersAuto  = 512             // items under way at once when the API teaches the concurrency
 	walkersExtra = 16              // beyond the user's cap: those that are fetching need no slot
 	downloads    = 16              // assets flowing at once
-	linger       = 4 * time.Second // what downloads get to finish in, once the run is told to stop
+	linger       = 3 * time.Second // what downloads get to finish in, once the run is told to stop
 )
 
 // run is one invocation. It has three contexts, each ending sooner than the one before: working ends when
@@ -112,7 +112,7 @@ type run struct {
 	answered int
 	failed   int
 	selected int
-	short    *Error // the first purchase that did not fit the budget
+	short    *Error // the first purchase that did not fit the budget or the time box
 
 	observing sync.Mutex
 }
@@ -493,7 +493,7 @@ func (r *run) blockedBy(source *task) error {
 
 // stopping returns err if nothing more must be bought because of it.
 func (r *run) stopping(err error) error {
-	if err == nil || errors.Is(err, errLeftOut) {
+	if err == nil || errors.Is(err, errLeftOut) || errors.Is(err, errNoTime) {
 		return nil
 	}
 	if e := AsError(err); e.Code.Traits().StopsRun {

@@ -172,6 +172,54 @@ func TestLostAnswers(t *testing.T) {
 			}
 		})
 	})
+	for _, skew := range []time.Duration{-3 * time.Hour, 3 * time.Hour} {
+		t.Run(fmt.Sprintf("clocks differ by %v, and the next run's too", skew), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.skew, w.lag = skew, 20*time.Second
+				lose(w, "after")
+				ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+				defer stop()
+				its := items(1)
+				its[0].PicksSeed = false
+				wantTotals(t, w.runUntil(t, t.Context(), ctx, its, nil), Totals{Items: 1, Unknown: 1})
+				s := w.run(t, its, nil)
+				wantTotals(t, s, Totals{Items: 1, Delivered: 1})
+				if len(w.jobs) != 1 {
+					t.Errorf("%d jobs", len(w.jobs))
+				}
+			})
+		})
+	}
+	t.Run("a job whose text begins like ours is not ours", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			its := items(1)
+			its[0].PicksSeed = false
+			w.jobs = append(w.jobs, &worldJob{Job: Job{ID: "job_900", Model: "model_x", State: JobSucceeded,
+				Input: map[string]any{"prompt": "asset_text_picture"}, CreatedAt: time.Now().Add(time.Second).UTC(), AssetIDs: []string{"asset_theirs"}}})
+			lose(w, "before")
+			s := w.run(t, its, nil)
+			wantTotals(t, s, Totals{Items: 1, Delivered: 1})
+			if s.Outcomes[0].Outputs[0].AssetID == "asset_theirs" {
+				t.Error("it took a stranger's")
+			}
+		})
+	})
+	t.Run("a job that may be ours and cannot be told is not paid for again", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			its := items(1)
+			its[0].PicksSeed = false
+			lose(w, "after")
+			w.fate = func(n int, in map[string]any) string { in["prompt"] = "asset_text_"; return "" } // its text is not there
+			s := w.run(t, its, nil)
+			wantTotals(t, s, Totals{Items: 1, Unknown: 1})
+			if len(w.jobs) != 1 || s.ExitCode() != ExitUnfinished {
+				t.Errorf("%d jobs, exit %d", len(w.jobs), s.ExitCode())
+			}
+		})
+	})
 	t.Run("a prompt shown as an asset is recognised", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
@@ -300,6 +348,45 @@ func TestDeadline(t *testing.T) {
 		s := w.run(t, items(20), func(c *Config) { c.Concurrency, c.Deadline = 5, time.Now().Add(10*time.Second) })
 		if s.ExitCode() != ExitUnfinished || s.Stop.Code != CodeDeadline || s.Totals.Running != 5 {
 			t.Errorf("exit %d, stop %v, totals %+v", s.ExitCode(), s.Stop, s.Totals)
+		}
+	})
+}
+
+// Nothing is begun that would still be generating when the time box ends, and what is quicker still is.
+func TestTheTimeBoxIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.takes = func(int) time.Duration { return 40 * time.Second }
+		s := w.run(t, items(40), func(c *Config) { c.Concurrency, c.Deadline = 5, time.Now().Add(2*time.Minute) })
+		if s.ExitCode() != ExitUnfinished || s.Stop == nil || s.Stop.Code != CodeDeadline || s.Totals.Running != 0 || s.Totals.Delivered != 10 {
+			t.Errorf("exit %d, stop %v, totals %+v", s.ExitCode(), s.Stop, s.Totals)
+		}
+		if took := s.FinishedAt.Sub(s.StartedAt); took > 2*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if o := s.Outcomes[39]; o.Status != Skipped || o.Err.Code != CodeDeadline || o.Attempts != 0 {
+			t.Errorf("the last item is %s: %v", o.Status, o.Err)
+		}
+		wantTotals(t, w.run(t, items(40), nil), Totals{Items: 40, Delivered: 30, Reused: 10})
+	})
+}
+
+// A submit that waits for its turn when the run is told to stop is not sent.
+func TestNothingIsBoughtAfterTheSignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.limits = 30 * time.Second // for each submit's turn
+		following, signal := context.WithCancelCause(t.Context())
+		time.AfterFunc(45*time.Second, func() { signal(Errorf(CodeInterrupted, "SIGINT")) })
+		var bought int
+		time.AfterFunc(45*time.Second+time.Millisecond, func() { bought = len(w.bought()) })
+		start := time.Now()
+		s := w.runUntil(t, t.Context(), following, items(20), nil)
+		if took := time.Since(start); took > 50*time.Second || len(w.bought()) != bought || bought == 0 {
+			t.Errorf("%d bought at the signal, %d at the end, after %v; totals %+v", bought, len(w.bought()), took, s.Totals)
+		}
+		if s.Totals.Unknown != 0 {
+			t.Errorf("what was never sent is unknown: %+v", s.Totals)
 		}
 	})
 }

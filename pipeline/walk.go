@@ -90,17 +90,17 @@ func (r *run) submit(t *task) error {
 			break
 		}
 		t.slot = true
-		intent.IntendedAt = time.Now().UTC()
-		if err = r.save(t, intent); err != nil {
+		if err = r.inTime(t); err != nil {
 			break
 		}
-		if err = r.mayBuy(); err != nil {
+		intent.IntendedAt = r.API.Clock().UTC()
+		if err = r.save(t, intent); err != nil {
 			break
 		}
 		r.stage(t, StageSubmit)
 		landed := r.lost.inTheAir(t.it.Model, payload)
 		var receipt Receipt
-		receipt, err = r.API.Submit(r.working, t.it.Model, payload)
+		receipt, err = r.API.Submit(r.following, t.it.Model, payload, r.mayBuy)
 		landed(receipt.JobID)
 		if err == nil {
 			return r.bought(t, receipt)
@@ -137,7 +137,7 @@ func (r *run) bought(t *task, receipt Receipt) error {
 	rec.State, rec.JobID, rec.Cost = Submitted, receipt.JobID, new(receipt.Cost)
 	rec.SubmittedAt = receipt.At
 	if rec.SubmittedAt.IsZero() {
-		rec.SubmittedAt = time.Now().UTC()
+		rec.SubmittedAt = r.API.Clock().UTC()
 	}
 	err := r.save(t, rec)
 	r.slots.accepted()
@@ -173,23 +173,49 @@ func (r *run) again(t *task, e *Error, attempt int) bool {
 // overBudget refuses one purchase; a cheaper one may still fit.
 func (r *run) overBudget(price CU) error {
 	err := Errorf(CodeBudget, "%v CU more would go over the budget of %v", price, r.budget.bound())
+	r.fallShort(err)
+	return err
+}
+
+// mayBuy is the last look before money is spent.
+func (r *run) mayBuy(ctx context.Context) error {
+	if stop := r.stopped(); stop != nil {
+		return stop
+	}
+	if r.MayBuy != nil {
+		return r.MayBuy(ctx)
+	}
+	return nil
+}
+
+// errNoTime is the cause of what is not begun any more because the time box would end first. It is the item's own:
+// one of a faster model may still be in time.
+var errNoTime = errors.New("not in time")
+
+// inTime refuses a purchase that would still be generating when the time box ends, going by how long the model's jobs
+// have taken, and a quarter more: typical is not certain. A model nobody has seen is given its chance.
+func (r *run) inTime(t *task) error {
+	takes, seen := r.API.Expected(t.it.Model)
+	if r.Deadline.IsZero() || !seen {
+		return nil
+	}
+	left := time.Until(r.Deadline)
+	if takes += takes / 4; takes <= left {
+		return nil
+	}
+	err := Errorf(CodeDeadline, "the time box ends in %s, and jobs of %s take some %s", Span(max(left, 0)), t.it.Model, Span(takes))
+	err.Err = errNoTime
+	r.fallShort(err)
+	return err
+}
+
+// fallShort notes the first purchase that had to be left.
+func (r *run) fallShort(err *Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.short == nil {
 		r.short = err
 	}
-	return err
-}
-
-// mayBuy is the last look before money is spent.
-func (r *run) mayBuy() error {
-	if stop := r.stopped(); stop != nil {
-		return stop
-	}
-	if r.MayBuy != nil {
-		return r.MayBuy(r.working)
-	}
-	return nil
 }
 
 // await follows the job to its end, and writes down how it ended.

@@ -28,6 +28,9 @@ type world struct {
 	uploads map[string]int
 	ceiling int           // generation slots; 0 is no end of them
 	lag     time.Duration // of the listing
+	skew    time.Duration // of the API's clock
+	limits  time.Duration // how long a submit waits for its turn
+	learned []time.Duration
 	takes   func(n int) time.Duration
 	fate    func(n int, payload map[string]any) string // of job n: "", fail, fail-charged, moderated, no-assets
 
@@ -110,7 +113,17 @@ func (w *world) Quote(ctx context.Context, model string, payload json.RawMessage
 	return jobPrice, w.free(ctx, "quote")
 }
 
-func (w *world) Submit(ctx context.Context, model string, payload json.RawMessage) (Receipt, error) {
+func (w *world) Submit(ctx context.Context, model string, payload json.RawMessage, last func(context.Context) error) (Receipt, error) {
+	if w.limits > 0 && !retry.Sleep(ctx, w.limits) {
+		e := *asStop(context.Cause(ctx))
+		e.Refused = true
+		return Receipt{}, &e
+	}
+	if err := last(ctx); err != nil {
+		e := *AsError(err)
+		e.Refused = true
+		return Receipt{}, &e
+	}
 	before, after := w.step(ctx, "submit")
 	if before != nil {
 		return Receipt{}, Errorf(CodeSubmitLost, "submit: %w", before)
@@ -133,7 +146,7 @@ func (w *world) Submit(ctx context.Context, model string, payload json.RawMessag
 	}
 	n := len(w.jobs)
 	j := &worldJob{payload: string(payload), ends: time.Now().Add(w.takes(n)), fate: w.fate(n, input)}
-	j.Job = Job{ID: fmt.Sprintf("job_%03d", n), Model: model, State: JobRunning, Input: input, Cost: jobPrice, CreatedAt: time.Now().UTC(), UpdatedAt: time.Now().UTC()}
+	j.Job = Job{ID: fmt.Sprintf("job_%03d", n), Model: model, State: JobRunning, Input: input, Cost: jobPrice, CreatedAt: w.Clock().UTC(), UpdatedAt: w.Clock().UTC()}
 	w.jobs = append(w.jobs, j)
 	w.peak = max(w.peak, running+1)
 	if after != nil {
@@ -148,7 +161,7 @@ func (w *world) settle() {
 		if j.State != JobRunning || time.Now().Before(j.ends) {
 			continue
 		}
-		j.UpdatedAt = j.ends.UTC()
+		j.UpdatedAt = j.ends.Add(w.skew).UTC()
 		switch j.fate {
 		case "":
 			j.State, j.AssetIDs = JobSucceeded, []string{"asset_" + strings.TrimPrefix(j.ID, "job_")}
@@ -195,7 +208,7 @@ func (w *world) Jobs(ctx context.Context, since time.Time) iter.Seq2[Job, error]
 		w.settle()
 		var listed []Job
 		for _, j := range slices.Backward(w.jobs) {
-			if !j.CreatedAt.Before(since) && time.Since(j.CreatedAt) >= w.lag {
+			if !j.CreatedAt.Before(since) && w.Clock().Sub(j.CreatedAt) >= w.lag {
 				listed = append(listed, j.Job)
 			}
 		}
@@ -233,8 +246,22 @@ func (w *world) Upload(ctx context.Context, f File) (string, error) {
 	return "asset_up_" + f.SHA256, nil
 }
 
-func (w *world) Learn(string, time.Duration)           {}
-func (w *world) Expected(string) (time.Duration, bool) { return 0, false }
+func (w *world) Clock() time.Time { return time.Now().Add(w.skew) }
+
+func (w *world) Learn(model string, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.learned = append(w.learned, took)
+}
+
+func (w *world) Expected(string) (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.learned) == 0 {
+		return 0, false
+	}
+	return w.learned[0], true
+}
 
 func contentOf(id string) string { return "\x89PNG\r\n\x1a\n" + strings.Repeat(id, 1000) }
 
@@ -293,14 +320,29 @@ func (w *world) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 		objects := maps.Clone(w.objects)
 		w.mu.Unlock()
 		for key, s := range objects {
-			if !yield(Object{Key: key, Bytes: int64(len(s.data)), Version: fmt.Sprint(s.version)}, nil) {
+			if strings.HasPrefix(key, prefix) && !yield(Object{Key: key, Bytes: int64(len(s.data)), Version: fmt.Sprint(s.version)}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (w *world) Move(ctx context.Context, from, to string) error { return errors.New("not used") }
+func (w *world) Move(ctx context.Context, from, to string) error {
+	before, after := w.step(ctx, "move")
+	if before != nil {
+		return Errorf(CodeDestination, "move: %w", before)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o, ok := w.objects[from]; ok {
+		w.objects[to] = o
+		delete(w.objects, from)
+	}
+	if after != nil {
+		return Errorf(CodeDestination, "move: %w", after)
+	}
+	return nil
+}
 
 func (w *world) Load(ctx context.Context) (map[string]Entry, error) {
 	w.mu.Lock()

@@ -227,6 +227,7 @@ func decodeAsset(data []byte) (pipeline.Asset, bool) {
 		Height:   int(a.Properties.Height.whole()),
 		Duration: max(0, a.Properties.Duration.float()),
 		Text:     string(a.Properties.Preview),
+		TextCut:  a.Properties.Preview != "" && !bool(a.Properties.HasFullPreview),
 	}
 	if a.OriginalFileURL != "" && a.OriginalFileURL != a.URL {
 		// What the model made, where url is a rendition of it [SEEN]; the size told may be the rendition's [INF].
@@ -242,6 +243,7 @@ func decodeAsset(data []byte) (pipeline.Asset, bool) {
 type properties struct {
 	Size, Width, Height, Duration number
 	Preview                       text // of a text asset: its first 1024 characters [CODE]
+	HasFullPreview                flag // it is not longer than that [CODE]
 }
 
 func (p *properties) UnmarshalJSON(data []byte) error {

@@ -36,6 +36,7 @@ type call struct {
 	path     []string
 	query    url.Values
 	body     func() (r io.Reader, size int64) // JSON, made when the turn has come; nil for none
+	last     func(context.Context) error      // asked before any of the body leaves; nil lets it
 }
 
 func jsonBody(v any) func() (io.Reader, int64) { return rawBody(pipeline.Canonical(v)) }
@@ -95,12 +96,18 @@ func (c *Client) exchange(ctx context.Context, client *http.Client, rq call, lim
 	case c.life.Err() != nil:
 		return nil, ended(errClosed)
 	}
+	if rq.last != nil {
+		if err := rq.last(sending); err != nil {
+			return nil, ended(err)
+		}
+	}
 	c.count(rq.kind)
+	began := time.Now()
 	resp, err := client.Do(req)
 	var body []byte
 	if err == nil {
 		defer drain(resp.Body)
-		c.hear(resp)
+		c.hear(resp, began)
 		most := int64(maxAnswer)
 		if resp.StatusCode >= 300 {
 			most = maxErrorAnswer
@@ -113,6 +120,8 @@ func (c *Client) exchange(ctx context.Context, client *http.Client, rq call, lim
 	if err != nil {
 		f := &failure{err: scrub(err), left: resp != nil || way.left(err)}
 		switch {
+		case way.refusal() != nil:
+			f.err, f.ended, f.left = way.refusal(), true, false
 		case ctx.Err() != nil:
 			f.err, f.ended = context.Cause(ctx), true
 		case c.life.Err() != nil:
@@ -152,7 +161,12 @@ func (c *Client) request(ctx context.Context, rq call, way *passage) (*http.Requ
 	if rq.body != nil {
 		// A body that cannot be rewound is what keeps net/http from sending it again.
 		body, size := rq.body()
-		req.Body = io.NopCloser(&watchedReader{r: body, read: &way.bodyRead})
+		req.Body = io.NopCloser(&watchedReader{r: body, way: way, last: func() error {
+			if rq.last == nil {
+				return nil
+			}
+			return rq.last(ctx)
+		}})
 		req.ContentLength = size
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -167,6 +181,14 @@ type passage struct {
 	wanted   atomic.Bool // the transport began to look for a connection, and says so
 	got      atomic.Bool // it had one: from here on bytes may have left
 	bodyRead atomic.Bool
+	refused  atomic.Pointer[error] // the last look's: none of the body has left
+}
+
+func (p *passage) refusal() error {
+	if err := p.refused.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (p *passage) trace() *httptrace.ClientTrace {
@@ -191,13 +213,22 @@ func (p *passage) left(err error) bool {
 	return p.bodyRead.Load() || !dns && !(dial && op.Op == "dial")
 }
 
+// watchedReader is a body on its way. The first of it leaves only after the last look.
 type watchedReader struct {
 	r    io.Reader
-	read *atomic.Bool
+	way  *passage
+	last func() error
 }
 
 func (w *watchedReader) Read(b []byte) (int, error) {
-	w.read.Store(true)
+	if w.last != nil {
+		if err := w.last(); err != nil {
+			w.way.refused.Store(&err)
+			return 0, err
+		}
+		w.last = nil
+	}
+	w.way.bodyRead.Store(true)
 	return w.r.Read(b)
 }
 

@@ -70,7 +70,7 @@ type Client struct {
 	life context.Context // ends with Close
 	end  context.CancelFunc
 
-	skew      atomic.Int64 // the API's clock minus ours, in nanoseconds
+	clock     clock // the API's
 	simulated atomic.Bool
 	probed    sync.Once
 
@@ -160,30 +160,24 @@ func (c *Client) probe(ctx context.Context) {
 		return
 	}
 	req.Header.Set("User-Agent", c.userAgent)
+	sent := time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return
 	}
 	drain(resp.Body)
-	c.hear(resp)
+	c.hear(resp, sent)
 }
 
 // hear takes from an answer what is true of the API as a whole.
-func (c *Client) hear(resp *http.Response) {
+func (c *Client) hear(resp *http.Response, sent time.Time) {
 	if resp.Header.Get(sandboxHeader) != "" && isLoopback(c.base.Hostname()) {
 		c.simulated.Store(true)
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		skew := time.Until(date)
-		if skew.Abs() < 3*time.Second { // the header has whole seconds, and travelled
-			skew = 0
-		}
-		c.skew.Store(int64(skew))
+		c.clock.hear(date, sent)
 	}
 }
-
-// now is the time by the API's clock, as far as its answers told.
-func (c *Client) now() time.Time { return time.Now().Add(time.Duration(c.skew.Load())) }
 
 // redactor takes secrets out of text. One too short to be a real key would take out half of the words.
 func redactor(secrets ...string) *strings.Replacer {

@@ -112,7 +112,7 @@ func TestWhatTheAPISaysIsMadeSafe(t *testing.T) {
 
 func TestErrorsKeepWhatTheAPISaid(t *testing.T) {
 	x := readExchange(t, "error-429-concurrency")
-	_, err := replay(t, x.Name).Submit(t.Context(), modelOf(x), x.Request.Body)
+	_, err := replay(t, x.Name).Submit(t.Context(), modelOf(x), x.Request.Body, nil)
 	e, ok := pipeline.AsError(err).Err.(*APIError)
 	want := &APIError{Status: 429, Reason: "Too many concurrent generations for your plan", Name: "TooManyRequestsError", TraceID: "tr_1",
 		Details: map[string]any{"actionName": "custom-generation", "actionLimit": json.Number("5")}}
@@ -273,7 +273,7 @@ func TestAgesAreByTheAPIsClock(t *testing.T) {
 				return resp
 			}
 			c := against(t, api)
-			receipt, err := c.Submit(t.Context(), "model_x", []byte(`{}`))
+			receipt, err := c.Submit(t.Context(), "model_x", []byte(`{}`), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -51,7 +51,7 @@ func TestRequestsPerItem(t *testing.T) {
 				for range tt.items {
 					slots <- struct{}{}
 					group.Go(func() {
-						receipt, err := c.Submit(t.Context(), "model_x", []byte(`{}`))
+						receipt, err := c.Submit(t.Context(), "model_x", []byte(`{}`), nil)
 						if err != nil {
 							t.Error(err)
 							return

@@ -155,7 +155,7 @@ func TestSubmitReceipts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := readExchange(t, name)
-			got, err := replay(t, name).Submit(t.Context(), modelOf(x), x.Request.Body)
+			got, err := replay(t, name).Submit(t.Context(), modelOf(x), x.Request.Body, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +195,7 @@ func TestSubmitErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := readExchange(t, name)
-			_, err := replay(t, name).Submit(t.Context(), modelOf(x), x.Request.Body)
+			_, err := replay(t, name).Submit(t.Context(), modelOf(x), x.Request.Body, nil)
 			checkError(t, err, want)
 		})
 	}

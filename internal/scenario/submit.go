@@ -68,15 +68,17 @@ func (c *Client) Quote(ctx context.Context, model string, payload json.RawMessag
 }
 
 // Submit buys one run. The request is sent once, on a connection of its own, and given two minutes. An error with
-// Refused set means that it provably never left or was turned away; every other one is CodeSubmitLost.
-func (c *Client) Submit(ctx context.Context, model string, payload json.RawMessage) (pipeline.Receipt, error) {
+// Refused set means that it provably never left or was turned away; every other one is CodeSubmitLost. last is asked
+// when the request's turn has come and again when its connection stands: a process can be stopped for a night between
+// the two, and nothing can be bought with a request whose body has not left.
+func (c *Client) Submit(ctx context.Context, model string, payload json.RawMessage, last func(context.Context) error) (pipeline.Receipt, error) {
 	rq, err := run(model, payload)
 	if err != nil {
 		e := pipeline.AsError(err)
 		e.Refused = true
 		return pipeline.Receipt{}, e
 	}
-	rq.kind, rq.about, rq.priority = "submit", "submit to "+model, forSubmit
+	rq.kind, rq.about, rq.priority, rq.last = "submit", "submit to "+model, forSubmit, last
 	a, f := c.exchange(ctx, c.fresh, rq, receiptTime, receiptWait)
 	switch {
 	case f != nil && !f.left && f.ended:

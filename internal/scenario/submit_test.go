@@ -30,7 +30,7 @@ func TestSubmitSendsThePayloadAsGiven(t *testing.T) {
 		got = string(b)
 		io.WriteString(w, `{"job":{"jobId":"job_1"}}`)
 	}))
-	if _, err := clientOf(t, srv).Submit(t.Context(), "model_x", []byte(payload)); err != nil {
+	if _, err := clientOf(t, srv).Submit(t.Context(), "model_x", []byte(payload), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got != payload {
@@ -85,7 +85,7 @@ func TestSubmitLostOnTheWayBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, requests := wire(t, handle)
-			_, err := c.Submit(t.Context(), "model_x", []byte(payload))
+			_, err := c.Submit(t.Context(), "model_x", []byte(payload), nil)
 			checkError(t, err, pipeline.Error{Code: pipeline.CodeSubmitLost, Message: "submit to model_x: the request left and no receipt came back"})
 			if n := requests.Load(); n != 1 {
 				t.Errorf("sent %d times", n)
@@ -119,7 +119,7 @@ func TestSubmitIsNeverReplayed(t *testing.T) {
 		if _, err := c.Model(t.Context(), "model_x"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := c.Submit(t.Context(), "model_x", []byte(payload))
+		_, err := c.Submit(t.Context(), "model_x", []byte(payload), nil)
 		checkError(t, err, pipeline.Error{Code: pipeline.CodeSubmitLost})
 		if n := int(paid.Load()); n != i+1 {
 			t.Fatalf("%d submits arrived of %d made", n, i+1)
@@ -153,7 +153,7 @@ func TestSubmitsShareNoConnection(t *testing.T) {
 		if _, err := c.Model(t.Context(), "model_x"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Submit(t.Context(), "model_x", []byte(payload)); err != nil {
+		if _, err := c.Submit(t.Context(), "model_x", []byte(payload), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestSubmitThatNeverLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			_, err = c.Submit(t.Context(), "model_x", []byte(payload))
+			_, err = c.Submit(t.Context(), "model_x", []byte(payload), nil)
 			checkError(t, err, pipeline.Error{Code: pipeline.CodeAPIUnavailable, Refused: true, Message: "submit to model_x: "})
 		})
 	}
@@ -215,10 +215,10 @@ func TestSubmitInterruptedBeforeItLeft(t *testing.T) {
 		<-dialing
 		cancel()
 	}()
-	_, err = c.Submit(ctx, "model_x", []byte(payload))
+	_, err = c.Submit(ctx, "model_x", []byte(payload), nil)
 	checkError(t, err, pipeline.Error{Code: pipeline.CodeInterrupted, Refused: true})
 
-	_, err = c.Submit(ctx, "model_x", []byte(payload))
+	_, err = c.Submit(ctx, "model_x", []byte(payload), nil)
 	checkError(t, err, pipeline.Error{Code: pipeline.CodeInterrupted, Refused: true})
 }
 
@@ -226,12 +226,12 @@ func TestSubmitInterruptedInQueuePassesTheReasonOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{perMinute: 1}
 		c := against(t, api)
-		if _, err := c.Submit(t.Context(), "model_x", []byte(payload)); err != nil {
+		if _, err := c.Submit(t.Context(), "model_x", []byte(payload), nil); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, pipeline.Errorf(pipeline.CodeDeadline, "the deadline is reached"))
 		defer cancel()
-		_, err := c.Submit(ctx, "model_x", []byte(payload))
+		_, err := c.Submit(ctx, "model_x", []byte(payload), nil)
 		checkError(t, err, pipeline.Error{Code: pipeline.CodeDeadline, Refused: true, Message: "the deadline is reached"})
 		if len(api.jobs) != 1 {
 			t.Errorf("%d jobs were bought", len(api.jobs))
@@ -243,7 +243,7 @@ func TestSubmitHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{fault: func(*http.Request) *http.Response { return nil }}
 		c, start := against(t, api), time.Now()
-		_, err := c.Submit(t.Context(), "model_x", []byte(payload))
+		_, err := c.Submit(t.Context(), "model_x", []byte(payload), nil)
 		checkError(t, err, pipeline.Error{Code: pipeline.CodeSubmitLost, Message: "no answer within 2m00s"})
 		if d := time.Since(start); d != receiptTime {
 			t.Errorf("gave up after %s", d)
@@ -269,7 +269,7 @@ func TestSubmitInterruptedWaitsForTheReceipt(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			receipt, err := c.Submit(ctx, "model_x", []byte(payload))
+			receipt, err := c.Submit(ctx, "model_x", []byte(payload), nil)
 			switch {
 			case tt.lost:
 				checkError(t, err, pipeline.Error{Code: pipeline.CodeSubmitLost})
@@ -309,7 +309,7 @@ func TestSubmitThroughAnOpaqueTransport(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			_, err = c.Submit(t.Context(), "model_x", []byte(payload))
+			_, err = c.Submit(t.Context(), "model_x", []byte(payload), nil)
 			checkError(t, err, tt.want)
 		})
 	}
@@ -324,7 +324,7 @@ func TestUnsafeIDsAreRefused(t *testing.T) {
 		api := &fakeAPI{}
 		c := against(t, api)
 		for _, id := range []string{"", ".", "..", "a/b", `a\b`, "a?b", "a#b", "a%2fb", "a b", "a\nb", "ä", strings.Repeat("x", 3) + "\x7f"} {
-			_, err := c.Submit(t.Context(), id, []byte(payload))
+			_, err := c.Submit(t.Context(), id, []byte(payload), nil)
 			checkError(t, err, pipeline.Error{Code: pipeline.CodeInput, Refused: true, Message: "is not the id of a model"})
 			_, err = c.Quote(t.Context(), id, []byte(payload))
 			checkError(t, err, pipeline.Error{Code: pipeline.CodeInput})
@@ -337,4 +337,34 @@ func TestUnsafeIDsAreRefused(t *testing.T) {
 			t.Errorf("%d requests were sent", len(api.arrived))
 		}
 	})
+}
+
+// The last look is asked when the turn has come and when the connection stands. Where it refuses, nothing was bought:
+// the body has not left.
+func TestSubmitLastLook(t *testing.T) {
+	for _, refusesAt := range []int{1, 2} {
+		bodies := make(chan int, 1)
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body)
+			bodies <- int(n)
+		}))
+		defer srv.Close()
+		asked := 0
+		last := func(context.Context) error {
+			if asked++; asked == refusesAt {
+				return pipeline.Errorf(pipeline.CodeLocked, "another run holds it")
+			}
+			return nil
+		}
+		_, err := clientOf(t, srv).Submit(t.Context(), "model_x", []byte(payload), last)
+		checkError(t, err, pipeline.Error{Code: pipeline.CodeLocked, Refused: true, Message: "another run holds it"})
+		if asked != refusesAt {
+			t.Errorf("asked %d times, want %d", asked, refusesAt)
+		}
+		if refusesAt == 2 {
+			if n := <-bodies; n != 0 {
+				t.Errorf("%d bytes of the body left after the refusal", n)
+			}
+		}
+	}
 }

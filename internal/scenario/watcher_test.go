@@ -20,7 +20,7 @@ func submits(t *testing.T, c *Client, n int) []pipeline.JobRef {
 	t.Helper()
 	var refs []pipeline.JobRef
 	for range n {
-		r, err := c.Submit(t.Context(), "model_x", []byte(`{}`))
+		r, err := c.Submit(t.Context(), "model_x", []byte(`{}`), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +290,7 @@ func TestCloseAnswersEverybody(t *testing.T) {
 				}
 			})
 			group.Go(func() {
-				_, err := c.Submit(t.Context(), "model_x", []byte(`{}`))
+				_, err := c.Submit(t.Context(), "model_x", []byte(`{}`), nil)
 				checkError(t, err, pipeline.Error{Code: pipeline.CodeSubmitLost})
 			})
 		}
@@ -301,7 +301,7 @@ func TestCloseAnswersEverybody(t *testing.T) {
 		checkError(t, err, pipeline.Error{Code: pipeline.CodeInterrupted, Refused: true})
 		_, err = c.Assets(t.Context(), []string{"asset_1"})
 		checkError(t, err, pipeline.Error{Code: pipeline.CodeInterrupted, Refused: true})
-		_, err = c.Submit(t.Context(), "model_x", []byte(`{}`))
+		_, err = c.Submit(t.Context(), "model_x", []byte(`{}`), nil)
 		checkError(t, err, pipeline.Error{Code: pipeline.CodeInterrupted, Refused: true})
 	})
 }

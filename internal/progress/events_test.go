@@ -53,7 +53,7 @@ func TestEvents(t *testing.T) {
 	}
 	last := lines[len(lines)-1]
 	want := `{"schema":"dailies.event/v1","event":"run_finished","time":"2000-01-01T00:00:45Z","exit_code":75,"seconds":45,` +
-		`"totals":{"items":3,"delivered":1,"reused":0,"failed":1,"running":1,"unknown":0,"blocked":0,"skipped":0,"quoted_cu":0,"spent_cu":80.5},` +
+		`"totals":{"items":3,"delivered":1,"reused":0,"failed":1,"rejected":0,"running":1,"unknown":0,"blocked":0,"skipped":0,"quoted_cu":0,"spent_cu":80.5},` +
 		`"stop":{"code":"deadline_reached","message":"the time box is over","hint":"run the same command again: it collects what is still generating","retryable":true,"charged":false}}`
 	if last != want {
 		t.Errorf("the last event is\n%s\nwant\n%s", last, want)

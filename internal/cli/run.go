@@ -120,6 +120,7 @@ type settings struct {
 	selects           func(*pipeline.Item) bool // nil: all
 	part              ledger.Part
 	elsewhere         func(*pipeline.Item) bool // items of the other parts; nil when there are none
+	share             string                    // what of the budget is this part's, in words
 	progress          progress.Mode
 	summary           string
 }
@@ -310,6 +311,9 @@ func (a *app) open(ctx context.Context, manifestPath string, f runFlags) (_ *ses
 		}
 	}
 	a.showNotes(s.m.Notes, mostNotes)
+	if s.share != "" {
+		a.note("%s", s.share)
+	}
 	if s.dest, s.records, err = openStores(ctx, s.output, s.state); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ func (s *settings) divide(shard string, items []*pipeline.Item) error {
 	if s.budget != pipeline.Unlimited && len(items) > 0 {
 		high, low := bits.Mul64(uint64(s.budget), uint64(len(ours)))
 		share, _ := bits.Div64(high, low, uint64(len(items)))
+		s.share = fmt.Sprintf("part %s has %d of %s, and %v of the %v CU", shard, len(ours), pipeline.Count(len(items), "item"), pipeline.CU(share), s.budget)
 		s.budget = pipeline.CU(share)
 	}
 	return nil

@@ -38,9 +38,10 @@ const (
 // A folder is a destination on a file system. The version of an object is its size and time of change, that of a
 // record the digest of its bytes.
 type folder struct {
-	dir  string // absolute
-	root *os.Root
-	mu   sync.Mutex // takes turns within the process, so that only one asks the file system for its turn
+	dir   string // absolute
+	root  *os.Root
+	mu    sync.Mutex // takes turns within the process, so that only one asks the file system for its turn
+	syncs commits
 }
 
 func openFolder(dir string) (*folder, error) {
@@ -109,13 +110,18 @@ func (f *folder) write(from io.Reader) (tmp string, info fs.FileInfo, err error)
 
 // place moves a finished file to where it is wanted, durably.
 func (f *folder) place(from, to string) error {
-	if err := f.ensure(path.Dir(to)); err != nil {
-		return err
-	}
-	if err := f.root.Rename(from, to); err != nil {
+	if err := f.rename(from, to); err != nil {
 		return err
 	}
 	return f.sync(path.Dir(to))
+}
+
+// rename moves a file, into a folder that is made where it is missing. It is durable after a sync of that folder.
+func (f *folder) rename(from, to string) error {
+	if err := f.ensure(path.Dir(to)); err != nil {
+		return err
+	}
+	return f.root.Rename(from, to)
 }
 
 // ensure creates a folder and those above it, durably.
@@ -135,16 +141,19 @@ func (f *folder) ensure(dir string) error {
 	return nil
 }
 
-// sync makes the names in a folder durable. Windows has no such call, and keeps them by itself.
+// sync makes the names in a folder durable, for all who ask at about the same time at once. Windows has no such call,
+// and keeps them by itself.
 func (f *folder) sync(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	d, err := f.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return f.syncs.join(dir, func() error {
+		d, err := f.root.Open(dir)
+		if err != nil {
+			return err
+		}
+		return errors.Join(d.Sync(), d.Close())
+	})
 }
 
 func (f *folder) List(ctx context.Context, prefix string) iter.Seq2[pipeline.Object, error] {
@@ -282,10 +291,14 @@ func (f *folder) WriteRecord(ctx context.Context, key string, data []byte, versi
 		}
 		return "", folderError("write", f.URI(key), err)
 	}
+	// After the turn: whoever reads the record before this is done is on this machine, and goes down with it.
+	if err := f.sync(path.Dir(key)); err != nil {
+		return "", folderError("write", f.URI(key), err)
+	}
 	return digest(data), nil
 }
 
-// swap puts tmp in the place of the record of the given version, while nobody else can.
+// swap puts tmp in the place of the record of the given version, while nobody else can. It is not durable yet.
 func (f *folder) swap(ctx context.Context, tmp, key, next, version string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -311,7 +324,7 @@ func (f *folder) swap(ctx context.Context, tmp, key, next, version string) error
 	if current != version {
 		return fmt.Errorf("%s: %w", f.URI(key), pipeline.ErrConflict)
 	}
-	return f.place(tmp, key)
+	return f.rename(tmp, key)
 }
 
 // Probe also clears away what writers that died left unfinished long ago.

@@ -23,7 +23,7 @@ type Checked struct {
 	Payload   map[string]any // as it will be sent: with the lossless changes the contract asks for
 	Files     []FileInput    // every place in Payload where an asset id goes and something stands
 	TakesSeed bool           // the model has a seed input that the payload leaves open
-	SeedMax   int64          // the largest seed it takes, at most 2147483647; 1 is always taken
+	SeedMax   int64          // the largest seed it takes, at most 2147483647; 1 is always taken. 0: it takes none
 	Problems  []Finding      // reasons not to send it
 	Notes     []Finding      // changes that were made, and what deserves a look
 }

@@ -16,18 +16,18 @@ func HistoryKey(item, job, key string) string {
 	return path.Join(historyFolder, item, job, path.Base(key))
 }
 
-// setAside keeps the files of the purchase before this one, if it was of the same item as it is now: it was made
+// setAside keeps the files of the last purchase that brought any, if it was of the same item as it is now: it is made
 // anew because somebody, or a check, did not like them. The record says where they are before anything takes their
 // place.
 func (r *run) setAside(t *task) error {
-	n := len(t.rec.History)
-	if n == 0 {
+	n := len(t.rec.History) - 1
+	for n >= 0 && len(t.rec.History[n].Outputs) == 0 {
+		n-- // what brought nothing has nothing in the way
+	}
+	if n < 0 || t.rec.History[n].Fingerprint != t.it.Fingerprint {
 		return nil
 	}
-	last := t.rec.History[n-1]
-	if last.State != Stored || last.Fingerprint != t.it.Fingerprint || last.JobID == t.rec.JobID {
-		return nil
-	}
+	last := t.rec.History[n]
 	kept := make([]Output, len(last.Outputs))
 	moved := false
 	for i, o := range last.Outputs {
@@ -56,6 +56,6 @@ func (r *run) setAside(t *task) error {
 	}
 	rec := t.rec
 	rec.History = append([]Purchase(nil), rec.History...)
-	rec.History[n-1].Outputs = kept
+	rec.History[n].Outputs = kept
 	return r.save(t, rec)
 }

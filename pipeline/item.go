@@ -22,7 +22,7 @@ type Item struct {
 	Columns     []string          // of Vars, the columns of the file of rows the item comes from, in the file's order; shared by its items
 	Makes       string            // the kind of asset the model is for: image, video, audio, 3d, or "" when unknown
 	PicksSeed   bool              // the model takes a seed and the payload names none: each submit picks one
-	SeedMax     int64             // the largest it may pick; the smallest is 1
+	SeedMax     int64             // the largest it may pick, now or when it is made anew; the smallest is 1; 0: the model takes none
 	PriceShape  string            // items of one shape cost the same: model and the inputs that move the price
 	Fingerprint string            // see [Fingerprint]
 	Sources     []string          // ids of the items whose assets the payload takes, each once

@@ -19,3 +19,11 @@ func (r *run) chooseRedo(t *task) {
 		r.notice(t, "the ledger knows no job %s of it: left alone", job)
 	}
 }
+
+// anew reports whether the item, as it is now, has been made before, and what came of it was not wanted: then it must
+// not be made of the same seed.
+func (t *task) anew() bool {
+	return t.redo || slices.ContainsFunc(t.rec.History, func(p Purchase) bool {
+		return p.Fingerprint == t.it.Fingerprint && len(p.Outputs) > 0
+	})
+}

@@ -304,7 +304,7 @@ func (r *run) price(t *task) (json.RawMessage, CU, error) {
 		return nil, 0, stop
 	}
 	r.stage(t, StageInputs)
-	payload, err := r.inputs.resolve(r.working, t.it, t.redo || t.current() && t.rec.Rerolls > 0, r.assetOf)
+	payload, err := r.inputs.resolve(r.working, t.it, t.anew(), r.assetOf)
 	if err != nil {
 		return nil, 0, err
 	}

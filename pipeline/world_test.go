@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"maps"
 	"slices"
@@ -334,10 +335,12 @@ func (w *world) Move(ctx context.Context, from, to string) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if o, ok := w.objects[from]; ok {
-		w.objects[to] = o
-		delete(w.objects, from)
+	o, ok := w.objects[from]
+	if !ok {
+		return Errorf(CodeDestination, "move: %w", fs.ErrNotExist)
 	}
+	w.objects[to] = o
+	delete(w.objects, from)
 	if after != nil {
 		return Errorf(CodeDestination, "move: %w", after)
 	}

@@ -34,19 +34,18 @@ func (m *Model) Check(payload map[string]any) pipeline.Checked {
 	return c.out
 }
 
-// seed tells whether the payload leaves a seed open, and how large one may be.
+// seed tells whether the payload leaves a seed open, and how large one may be, also in the place of one that is given.
 func (m *Model) seed(payload map[string]any) (takes bool, largest int64) {
 	in, ok := input(m.Inputs, "seed")
 	if !ok || in.Type != Number || in.Allowed != nil || in.Min != nil && *in.Min > 1 || in.Max != nil && *in.Max < 1 {
 		return false, 0
 	}
-	if _, given := payload["seed"]; given {
-		return false, 0
-	}
+	largest = MaxSeed
 	if in.Max != nil && *in.Max < MaxSeed {
-		return true, int64(*in.Max)
+		largest = int64(*in.Max)
 	}
-	return true, MaxSeed
+	_, given := payload["seed"]
+	return !given, largest
 }
 
 // A checker walks one payload.

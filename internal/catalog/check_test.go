@@ -311,7 +311,7 @@ func TestSeeds(t *testing.T) {
 	}{
 		{"veo-3.1", `{"prompt":"x","generateAudio":true}`, true, 2147483647},
 		{"veo-3.1", `{"prompt":"x","generateAudio":true,"seed":null}`, true, 2147483647},
-		{"veo-3.1", `{"prompt":"x","generateAudio":true,"seed":7}`, false, 0},
+		{"veo-3.1", `{"prompt":"x","generateAudio":true,"seed":7}`, false, 2147483647},
 		{"happy-horse-1.1", `{"prompt":"x"}`, true, 2147483647},
 		{"kling-v2.6-t2v-pro", `{"prompt":"x"}`, false, 0},
 		{"seedance-2.0", `{"prompt":"x"}`, false, 0},

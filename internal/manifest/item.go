@@ -224,7 +224,7 @@ func (r *reader) finish(one drawn, sc *scope, m *model, inputs *node, n int) {
 	if n > 0 {
 		_, named := payload[seedInput]
 		if seeded, ok := r.seeded(item.ID, payload, m.contract, checked); ok {
-			checked, item.PicksSeed, item.SeedMax = seeded, false, 0
+			checked, item.PicksSeed = seeded, false
 		} else if one.salt += "#" + strconv.Itoa(n); named && n == 1 {
 			r.notes.add(one.at, item.ID, "repeat with a seed in the payload makes the same thing again and again", "leave the seed out: each repetition gets its own")
 		}

@@ -177,7 +177,7 @@ func TestRepeat(t *testing.T) {
 				t.Errorf("%s has a seed its model does not take", it.ID)
 			}
 		case "seeded":
-			if !has || it.PicksSeed || it.SeedMax != 0 {
+			if !has || it.PicksSeed || it.SeedMax < 1 {
 				t.Errorf("%s has no seed of its own", it.ID)
 			}
 		case "small":

@@ -106,6 +106,7 @@ func (a *app) exitCode(ctx context.Context, err error) int {
 
 // show prints an error with its way out, and returns its exit code.
 func (a *app) show(err error) int {
+	defer a.annotateError(err)
 	if problems, ok := errors.AsType[manifest.Problems](err); ok {
 		a.showProblems(problems)
 		return pipeline.ExitUsage

@@ -112,6 +112,7 @@ func (a *app) validateJSON(m *manifest.Manifest, err error) error {
 		return err
 	}
 	if !answer.Valid {
+		a.annotateError(err)
 		return exited(pipeline.ExitUsage)
 	}
 	return nil

@@ -89,11 +89,17 @@ plan, credits or destination refused; 6 another run holds the batch; 75 still ge
   dailies run night.yaml --output s3://game-assets/night --budget 500 --deadline 5h30m`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), args[0], f) },
 	}
+	f.flags(cmd)
+	cmd.Flags().StringVar(&f.plan, "plan", "", "do exactly what this saved plan says, or refuse (dailies plan -o FILE)")
+	return cmd
+}
+
+// flags are those of every command that makes something.
+func (f *runFlags) flags(cmd *cobra.Command) {
 	f.reading.flags(cmd)
 	f.placeFlags.flags(cmd)
 	f.choiceFlags.flags(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.plan, "plan", "", "do exactly what this saved plan says, or refuse (dailies plan -o FILE)")
 	fl.StringVar(&f.concurrency, "concurrency", "", "jobs in flight at most, or auto: as many as the API allows (default auto)")
 	fl.IntVar(&f.requestsPerMinute, "requests-per-minute", 0, "API requests a minute at most (default 100, a project's limit)")
 	fl.StringVar(&f.budget, "budget", "", "creative units the items of this manifest may cost, earlier runs counted")
@@ -104,7 +110,6 @@ plan, credits or destination refused; 6 another run holds the batch; 75 still ge
 	fl.StringVar(&f.junit, "junit", "", "also write a JUnit report to this file")
 	fl.StringVar(&f.summary, "summary", "", "also write a summary in Markdown to this file (default $GITHUB_STEP_SUMMARY)")
 	fl.BoolVar(&f.yes, "yes", false, "buy without asking")
-	return cmd
 }
 
 // settings is what flags, environment, manifest and defaults come to.
@@ -401,6 +406,7 @@ func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipel
 	}
 	width, _ := size(table)
 	report.Table(table, s.report, summary, report.TableOptions{Width: width, Color: s.color(table)})
+	s.annotate(report.Annotations(summary)...)
 	return exited(exit)
 }
 

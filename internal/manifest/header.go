@@ -225,6 +225,9 @@ func (r *reader) readDefaults(e *entry) {
 	if t := fs["tags"]; t != nil {
 		d.tags = t.value
 	}
+	if x := fs["expect"]; x != nil && x.value.kind != null {
+		d.expect = x.value
+	}
 }
 
 func (r *reader) checkPayload(n *node) bool {

@@ -21,7 +21,7 @@ import (
 
 // defaults are what items have that do not say otherwise.
 type defaults struct {
-	model, payload, tags *node // nil where there are none
+	model, payload, tags, expect *node // nil where there are none
 }
 
 // model is what is known of one model, asked once.
@@ -80,6 +80,8 @@ type draft struct {
 	inputs *node // the entry's own payload, with its prompt
 	merged *node // inputs over the defaults'; made when first needed
 	repeat int   // 0 when the entry does not repeat
+	expect *node // the entry's own over the defaults'; made when first needed
+	read   *expected
 }
 
 func (r *reader) entry(n *node) {
@@ -189,6 +191,7 @@ func (r *reader) draw(d *draft, sc *scope) {
 	if m.contract != nil {
 		base.item.Model, base.item.Makes = m.contract.Model(), m.contract.Makes()
 	}
+	base.item.Expect = r.expectOf(d, sc, m)
 	inputs := r.payloadOf(d, r.takesDefaults(d, m))
 	if d.repeat == 0 {
 		r.finish(base, sc, m, inputs, 0)
@@ -228,6 +231,9 @@ func (r *reader) finish(one drawn, sc *scope, m *model, inputs *node, n int) {
 		} else if one.salt += "#" + strconv.Itoa(n); named && n == 1 {
 			r.notes.add(one.at, item.ID, "repeat with a seed in the payload makes the same thing again and again", "leave the seed out: each repetition gets its own")
 		}
+	}
+	if _, has := checked.Payload[seedInput]; has && item.Expect != nil && item.Expect.Rerolls > 0 {
+		item.SeedMax = seedMax(m.contract, payload) // what is made anew gets another seed
 	}
 	look := finder{payload: payload, inputs: inputs, sc: sc, r: r}
 	for _, f := range checked.Problems {
@@ -507,4 +513,11 @@ func (r *reader) seeded(id string, payload map[string]any, c pipeline.Contract, 
 	with := maps.Clone(payload)
 	with[seedInput] = json.Number(strconv.FormatUint(seed, 10))
 	return c.Check(with), true
+}
+
+// seedMax is the largest seed the model takes, whatever the payload says of it.
+func seedMax(c pipeline.Contract, payload map[string]any) int64 {
+	open := maps.Clone(payload)
+	delete(open, seedInput)
+	return c.Check(open).SeedMax
 }

@@ -44,6 +44,7 @@ var defaultKeys = []key{
 	{name: "model", doc: "The model of items that name none: an alias or a full id.", form: formModel, examples: []any{"veo-3.1"}},
 	{name: "payload", doc: "Inputs for items of the defaults' model (of every item, when the defaults name no model). An item's own inputs replace them key by key; null removes one.", form: formPayload},
 	{name: "tags", doc: "Tags of items that have none of their own.", form: formTags},
+	{name: "expect", doc: "What every item's files must be like. An item's own expect replaces it key by key; null removes one.", form: formExpect},
 }
 
 var itemKeys = []key{
@@ -54,8 +55,31 @@ var itemKeys = []key{
 	{name: "matrix", doc: "Makes an item of every combination: a name and a list of values each; include adds combinations, or values to combinations, exclude leaves some out, as in CI matrices.", form: formMatrix, examples: []any{map[string]any{"pose": []any{"idle", "attack"}}}},
 	{name: "repeat", doc: "Makes that many variations, id-1, id-2, …, each with its own seed where the model takes one.", form: formCount, examples: []any{4}},
 	{name: "tags", doc: "Words to choose items by, with --tag.", form: formTags, examples: []any{[]any{"cutscene"}}},
+	{name: "expect", doc: "What the item's files must be like once they are delivered. One that is not is kept, and the item is rejected.", form: formExpect, examples: []any{map[string]any{"duration": "5s", "min_width": 1280, "audio": true}}},
 	{name: "key", doc: "The name of this item's assets, instead of the manifest's key.", form: formText},
 	{name: "salt", doc: "Any text. Changing it makes the item anew.", form: formText},
+}
+
+var expectKeys = []key{
+	{name: "kind", doc: "The kind of file: image, video, audio, 3d or text; or a list of them.", form: formWords, examples: []any{"video"}},
+	{name: "type", doc: "The type of file, as an extension or a MIME type; or a list of them.", form: formWords, examples: []any{"png", "video/mp4"}},
+	{name: "min_width", doc: "Pixels, at least.", form: formCheck, examples: []any{1280}},
+	{name: "max_width", doc: "Pixels, at most.", form: formCheck},
+	{name: "min_height", doc: "Pixels, at least.", form: formCheck, examples: []any{720}},
+	{name: "max_height", doc: "Pixels, at most.", form: formCheck},
+	{name: "aspect", doc: "Width by height, within 2% where no tolerance is given.", form: formText, examples: []any{"16:9", "1:1±1%"}},
+	{name: "duration", doc: "How long it lasts, within half a second where no tolerance is given; or {min, max}.", form: formExpectDuration, examples: []any{"5s", "5s±0.2s", map[string]any{"min": "4s", "max": "6s"}}},
+	{name: "audio", doc: "Whether a video has a sound track.", form: formText, examples: []any{true}},
+	{name: "silent", doc: "Whether nothing is to be heard. It can be told of WAV files.", form: formText, examples: []any{false}},
+	{name: "blank", doc: "Whether a picture is all of one colour. It can be told of PNG, JPEG, WebP, GIF and BMP.", form: formText, examples: []any{false}},
+	{name: "alpha", doc: "Whether some of a picture is transparent. It can be told of PNG, JPEG, WebP, GIF and BMP.", form: formText, examples: []any{true}},
+	{name: "min_bytes", doc: "The file's size, at least: 200KB, 1.5MB, or bytes.", form: formCheck, examples: []any{"20KB"}},
+	{name: "max_bytes", doc: "The file's size, at most.", form: formCheck, examples: []any{"8MB"}},
+	{name: "min_triangles", doc: "Triangles of a GLB model, at least.", form: formCheck},
+	{name: "max_triangles", doc: "Triangles of a GLB model, at most.", form: formCheck, examples: []any{20000}},
+	{name: "min_materials", doc: "Materials of a GLB model, at least.", form: formCheck, examples: []any{1}},
+	{name: "max_materials", doc: "Materials of a GLB model, at most.", form: formCheck},
+	{name: "on_fail", doc: "What to do about a file that is not as expected: reject, or reroll N: make it anew, N times at most.", form: formText, examples: []any{"reject", "reroll 2"}},
 }
 
 // fields are the entries of a mapping that its key table knows.

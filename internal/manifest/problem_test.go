@@ -19,7 +19,6 @@ func TestProblems(t *testing.T) {
 	}{
 		{"unknown top key", one + "outptu: x\n", []string{`5:1 unknown key "outptu" in the manifest | did you mean "output"?`}},
 		{"unknown item key", "items:\n  - id: a\n    modle: veo\n    model: imagen4-ultra\n    prompt: x\n", []string{`5:5 unknown key "modle" in an item | did you mean "model"?`}},
-		{"later words are unknown", "items:\n  - {from: rows.csv, id: a, model: dice, prompt: x, expect: {}}\n", []string{`4:6 unknown key "from"`, `4:53 unknown key "expect"`}},
 		{"no items", "vars: {}\n", []string{"1:1 the manifest has no items"}},
 		{"empty items", "items: []\n", []string{"3:8 there are no items"}},
 		{"items not a list", "items: {a: b}\n", []string{"3:8 items is a list, not a mapping | begin each item with a dash"}},

@@ -142,6 +142,23 @@ func formMatrix() *jsonschema.Schema {
 		}},
 	}
 }
+func formWords() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "array", Items: &jsonschema.Schema{Type: "string"}, MinItems: new(1)}}}
+}
+func formCheck() *jsonschema.Schema {
+	return &jsonschema.Schema{Types: []string{"integer", "string", "null"}, Minimum: new(0.0)}
+}
+func formSeconds() *jsonschema.Schema {
+	return &jsonschema.Schema{Types: []string{"string", "number"}}
+}
+func formExpectDuration() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Types: []string{"string", "number", "null"}}, object(spanKeys)}}
+}
+func formExpect() *jsonschema.Schema {
+	s := object(expectKeys)
+	s.Type, s.Types = "", []string{"object", "null"}
+	return s
+}
 func formLimits() *jsonschema.Schema   { return object(limitKeys) }
 func formDefaults() *jsonschema.Schema { return object(defaultKeys) }
 func formItems() *jsonschema.Schema    { return &jsonschema.Schema{Type: "array", MinItems: new(1)} }

@@ -53,6 +53,16 @@ type Plan struct {
 	Ledger   string `json:"ledger"`   // digest of the records it was made from
 }
 
+// Purchases counts what is to be bought and not already known to be refused.
+func (p *Plan) Purchases() (n int) {
+	for _, s := range p.Steps {
+		if s.Buys() && s.Refused == "" {
+			n++
+		}
+	}
+	return n
+}
+
 // MakePlan says what [Run] would do with the same configuration. Prices are asked of the API when priced; for that,
 // input files are uploaded, which is free and done once. Nothing is bought.
 func MakePlan(ctx context.Context, c Config, items []*Item, priced bool) (*Plan, error) {

@@ -48,15 +48,6 @@ type Config struct {
 
 	// MayBuy is asked right before every purchase whether this run still holds the batch. nil always may.
 	MayBuy func(context.Context) error
-	// Approve is asked once, before the first purchase, if there is anything to buy. price asks the API what it
-	// would cost, and uploads input files for that; both are free. nil approves.
-	Approve func(ctx context.Context, items int, price func() (Estimate, error)) error
-}
-
-// An Estimate is what a run is about to buy.
-type Estimate struct {
-	Cost     CU  // of the items whose price is known
-	Unpriced int // items that take an asset not made yet, or whose price the API would not tell
 }
 
 // MaxFailures stops buying once more items have failed than it allows.
@@ -175,9 +166,6 @@ func Run(ctx, following context.Context, c Config, items []*Item) (*Summary, err
 	buying, halt := context.WithCancelCause(following)
 	defer halt(nil)
 	r.buying = buying
-	if err := r.approve(); err != nil {
-		halt(err)
-	}
 	// A function given to the group returns an error only when nothing more must be bought. That ends buying and
 	// nothing else: what is paid for is collected.
 	var g errgroup.Group
@@ -373,52 +361,6 @@ func (r *run) driftOf(t *task, present map[string]Object) string {
 		return "no object is recorded"
 	}
 	return ""
-}
-
-// approve asks whether to go on, if there is anything to buy.
-func (r *run) approve() error {
-	var wanted []*task
-	for _, t := range r.tasks {
-		if !t.left && t.problem == nil && t.buys(r.Retry) {
-			wanted = append(wanted, t)
-		}
-	}
-	if r.Approve == nil || len(wanted) == 0 {
-		return nil
-	}
-	return r.Approve(r.following, len(wanted), func() (Estimate, error) { return r.estimate(wanted) })
-}
-
-// estimate prices everything that can be priced. What the API refuses is refused for good: its walk ends there.
-func (r *run) estimate(wanted []*task) (Estimate, error) {
-	var e Estimate
-	var mu sync.Mutex
-	var g errgroup.Group
-	g.SetLimit(walkersExtra)
-	for _, t := range wanted {
-		g.Go(func() error {
-			var price CU
-			known := t.waits == 0
-			if known {
-				var err error
-				if _, price, err = r.price(t); err != nil {
-					t.problem, known = err, false
-					if err = r.stopping(err); err != nil {
-						return err
-					}
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			e.Cost += price
-			if !known {
-				e.Unpriced++
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	return e, err
 }
 
 // begin makes every task ready that waits for nothing: first those already paid for.

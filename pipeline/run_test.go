@@ -542,29 +542,15 @@ func TestADamagedRecordNeverLeadsToBuying(t *testing.T) {
 }
 
 func TestNothingIsBoughtWithoutLeave(t *testing.T) {
-	for name, change := range map[string]func(*Config){
-		"not approved": func(c *Config) {
-			c.Approve = func(_ context.Context, items int, price func() (Estimate, error)) error {
-				if e, err := price(); err != nil || items != 3 || e.Cost != 3*jobPrice {
-					return fmt.Errorf("%d items, estimate %+v, %v", items, e, err)
-				}
-				return Errorf(CodeNotAllowed, "no")
-			}
-		},
-		"the batch is lost to another run": func(c *Config) {
-			c.MayBuy = func(context.Context) error { return Errorf(CodeLocked, "another holds it") }
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld()
-				s := w.run(t, items(3), change)
-				wantTotals(t, s, Totals{Items: 3, Skipped: 3})
-				if len(w.jobs) != 0 || s.Stop == nil || (s.Stop.Code != CodeNotAllowed && s.Stop.Code != CodeLocked) {
-					t.Errorf("%d jobs, stop %v", len(w.jobs), s.Stop)
-				}
-				wantTotals(t, w.run(t, items(3), nil), Totals{Items: 3, Delivered: 3})
-			})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		s := w.run(t, items(3), func(c *Config) {
+			c.MayBuy = func(context.Context) error { return Errorf(CodeLocked, "another holds the batch") }
 		})
-	}
+		wantTotals(t, s, Totals{Items: 3, Skipped: 3})
+		if len(w.jobs) != 0 || s.Stop == nil || s.Stop.Code != CodeLocked || s.ExitCode() != ExitLocked {
+			t.Errorf("%d jobs, stop %v", len(w.jobs), s.Stop)
+		}
+		wantTotals(t, w.run(t, items(3), nil), Totals{Items: 3, Delivered: 3})
+	})
 }

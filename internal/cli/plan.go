@@ -168,7 +168,6 @@ func (s *session) obey(ctx context.Context, file string, c *pipeline.Config) err
 			return pipeline.Errorf(pipeline.CodePlanStale, "%s is not what plan %s was made from", was.what, file)
 		}
 	}
-	c.Approve = nil // a plan somebody saved and passed on is the approval
 	if saved.Unpriced == 0 {
 		c.Allowance = &saved.Total
 	}

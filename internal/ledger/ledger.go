@@ -10,7 +10,8 @@
 //	realm.json                whose records these are: the API and project that came first
 //	items/<id>.json           one record an item
 //	inputs/<sha256>.json      which asset an input file was uploaded as
-//	realms/<digest>/…         the same three for each further realm
+//	realms/<digest>/…         the same for each further realm
+//	index.jsonl.gz            a copy of all records, where that spares reading each (see index.go)
 //	lock.json                 who is running
 //	lock-2-of-5.json          who is running a part of the batch
 //	turn.json                 who is writing the report of the whole
@@ -23,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"strings"
@@ -53,6 +55,12 @@ type Blobs interface {
 
 	// Remove deletes a record; one that is not there is no error.
 	Remove(ctx context.Context, key string) error
+
+	// Open reads an object of any size; one that is not there is [fs.ErrNotExist].
+	Open(ctx context.Context, key string) (io.ReadCloser, pipeline.Object, error)
+
+	// Put stores an object, whole or not at all; size is the number of bytes that will come, or -1.
+	Put(ctx context.Context, key string, body io.Reader, size int64, meta pipeline.ObjectMeta) (pipeline.Object, error)
 }
 
 // A Ledger is a pipeline.Ledger over blobs.
@@ -62,6 +70,8 @@ type Ledger struct {
 
 	mu   sync.Mutex
 	home *home // nil until it is known
+
+	known known
 }
 
 var _ pipeline.Ledger = (*Ledger)(nil)
@@ -77,23 +87,32 @@ func (l *Ledger) Load(ctx context.Context) (map[string]pipeline.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	entries := map[string]pipeline.Entry{}
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
-	for o, err := range l.blobs.List(gctx, dir+"items/") {
+	listed := map[string]string{} // versions, by item
+	for o, err := range l.blobs.List(ctx, dir+"items/") {
 		if err != nil {
-			if failed := group.Wait(); failed != nil {
-				return nil, failed // it ended the listing
-			}
 			return nil, err
 		}
 		id, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, dir+"items/"), ".json")
-		if !ok || strings.Contains(id, "/") {
-			continue // not a record's name
+		if ok && !strings.Contains(id, "/") { // else it is not a record's name
+			listed[id] = o.Version
 		}
+	}
+	entries, err := l.indexed(ctx, dir, listed)
+	if err != nil {
+		return nil, err
+	}
+	if entries == nil {
+		entries = make(map[string]pipeline.Entry, len(listed))
+	}
+	for id := range entries {
+		delete(listed, id)
+	}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for id := range listed {
 		group.Go(func() error {
-			entry, err := l.read(gctx, o.Key, id)
+			entry, err := l.read(ctx, dir+"items/"+id+".json", id)
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // removed meanwhile
 			}
@@ -109,6 +128,7 @@ func (l *Ledger) Load(ctx context.Context) (map[string]pipeline.Entry, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	l.known.loaded(entries, listed)
 	return entries, nil
 }
 
@@ -142,7 +162,11 @@ func (l *Ledger) Save(ctx context.Context, r pipeline.Record, version string) (s
 	if err != nil {
 		return "", err
 	}
-	return l.blobs.WriteRecord(ctx, dir+"items/"+r.ID+".json", encode(r), version)
+	version, err = l.blobs.WriteRecord(ctx, dir+"items/"+r.ID+".json", encode(r), version)
+	if err == nil {
+		l.known.saved(pipeline.Entry{Record: r, Version: version})
+	}
+	return version, err
 }
 
 func (l *Ledger) damaged(key string, err error) *pipeline.Error {

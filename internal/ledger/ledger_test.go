@@ -1,10 +1,12 @@
 package ledger_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"maps"
@@ -470,11 +472,35 @@ func (m *memory) List(ctx context.Context, prefix string) iter.Seq2[pipeline.Obj
 		keys := slices.Sorted(maps.Keys(m.data))
 		m.mu.Unlock()
 		for _, key := range keys {
-			if strings.HasPrefix(key, prefix) && !yield(pipeline.Object{Key: key}, nil) {
+			if strings.HasPrefix(key, prefix) && !yield(pipeline.Object{Key: key, Version: m.version(key)}, nil) {
 				return
 			}
 		}
 	}
+}
+
+// version is as a bucket's: a listing tells that of every record.
+func (m *memory) version(key string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return fmt.Sprint(m.seq[key])
+}
+
+func (m *memory) Open(ctx context.Context, key string) (io.ReadCloser, pipeline.Object, error) {
+	data, version, err := m.ReadRecord(ctx, key)
+	return io.NopCloser(bytes.NewReader(data)), pipeline.Object{Key: key, Version: version}, err
+}
+
+func (m *memory) Put(ctx context.Context, key string, body io.Reader, _ int64, _ pipeline.ObjectMeta) (pipeline.Object, error) {
+	if err := errors.Join(ctx.Err(), m.broken("put "+key)); err != nil {
+		return pipeline.Object{}, err
+	}
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return pipeline.Object{}, err
+	}
+	m.set(key, string(data))
+	return pipeline.Object{Key: key, Bytes: int64(len(data)), Version: m.version(key)}, nil
 }
 
 func (m *memory) Remove(_ context.Context, key string) error {

@@ -61,6 +61,7 @@ func (l *Ledger) claim(ctx context.Context) (string, error) {
 			}
 			h.claimed = true
 		}
+		l.learnListing(ctx, h.dir)
 		l.home = &h
 	}
 	return l.home.dir, nil

@@ -36,6 +36,9 @@ func (s *session) leave(own *pipeline.Summary) error {
 		err = writeReports(ctx, s.dest, s.report, whole)
 		done()
 	}
+	if err := s.book.WriteIndex(ctx); err != nil {
+		s.note("the ledger has no index: the next run reads it record by record (%s)", pipeline.Plain(err.Error()))
+	}
 	return errors.Join(err, leaveLocal(s.report, own, s.f.junit, s.summary))
 }
 

@@ -213,7 +213,7 @@ func (r *reader) unusedInputs(e *entry) {
 	}
 	for _, in := range e.value.entries {
 		if r.inputs[in.key] != nil && !r.used[in.key] {
-			r.notes.add(in.at, "", fmt.Sprintf("input %q is used by no item", in.key), "")
+			r.notes.add(in.at, pos{}, "", fmt.Sprintf("input %q is used by no item", in.key), "")
 		}
 	}
 }

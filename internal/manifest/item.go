@@ -36,7 +36,8 @@ type drawn struct {
 	item *pipeline.Item
 	at   pos // where its id is written
 	salt string
-	from []reference
+	refs []reference
+	from pos // the row it is made of; zero for none
 }
 
 // reference is a place where an item takes another's asset.
@@ -82,6 +83,7 @@ type draft struct {
 	repeat int   // 0 when the entry does not repeat
 	expect *node // the entry's own over the defaults'; made when first needed
 	read   *expected
+	at     *pipeline.Position // where it is, for the items of rows
 }
 
 func (r *reader) entry(n *node) {
@@ -103,6 +105,17 @@ func (r *reader) entry(n *node) {
 	}
 	outer := &scope{vars: r.vars}
 	e := d.fs["matrix"]
+	if from := d.fs["from"]; from != nil {
+		var m *matrix
+		if e != nil {
+			if m = r.readMatrix(e.value, outer); m == nil {
+				r.missing = true
+				return
+			}
+		}
+		r.readRows(d, from, m)
+		return
+	}
 	if e == nil {
 		if r.room(n.at, max(1, d.repeat)) {
 			r.draw(d, outer)
@@ -181,7 +194,7 @@ func (r *reader) draw(d *draft, sc *scope) {
 	if r.spent(sc, d.n.at, len(sc.row), 0) {
 		return
 	}
-	base := drawn{item: &pipeline.Item{At: r.problems.position(d.n.at), Vars: rowVars(sc)}}
+	base := drawn{item: &pipeline.Item{At: r.itemPosition(d, sc), Vars: rowVars(sc)}, from: sc.from}
 	base.item.ID, base.at = r.id(d, sc)
 	sc.item = base.item.ID
 	base.item.Tags = r.tags(d, sc)
@@ -229,7 +242,7 @@ func (r *reader) finish(one drawn, sc *scope, m *model, inputs *node, n int) {
 		if seeded, ok := r.seeded(item.ID, payload, m.contract, checked); ok {
 			checked, item.PicksSeed = seeded, false
 		} else if one.salt += "#" + strconv.Itoa(n); named && n == 1 {
-			r.notes.add(one.at, item.ID, "repeat with a seed in the payload makes the same thing again and again", "leave the seed out: each repetition gets its own")
+			r.notes.add(one.at, sc.other(one.at), item.ID, "repeat with a seed in the payload makes the same thing again and again", "leave the seed out: each repetition gets its own")
 		}
 	}
 	if _, has := checked.Payload[seedInput]; has && item.Expect != nil && item.Expect.Rerolls > 0 {
@@ -242,11 +255,15 @@ func (r *reader) finish(one drawn, sc *scope, m *model, inputs *node, n int) {
 		}
 	}
 	for _, f := range checked.Notes {
-		if at, ok := look.place(f.Path, f.OnKey); ok {
-			r.notes.add(at, item.ID, f.Message, f.Hint)
+		// A cell has no type of its own: that it is sent as text, or as a number, is no news.
+		if at, ok := look.place(f.Path, f.OnKey); ok && at.file == 0 {
+			r.notes.add(at, sc.other(at), item.ID, f.Message, f.Hint)
 		}
 	}
-	one.from = r.settle(&look, checked)
+	if e := inputs.get("prompt"); e != nil && e.value.textual && item.Prompt == "" && sc.from.line > 0 && payload["prompt"] == "" {
+		r.itemProblem(sc, r.origin(e.value, sc), "the prompt is empty", "fill in the cell, or take the row out")
+	}
+	one.refs = r.settle(&look, checked)
 	item.Payload = checked.Payload
 	if len(checked.Problems) == 0 {
 		shape := m.contract.PriceShape(item.Payload)
@@ -267,10 +284,13 @@ func (r *reader) keep(one drawn, sc *scope) {
 	}
 	if i, ok := r.byID[id]; ok {
 		first := r.items[i]
-		if first.at == one.at {
+		switch {
+		case one.from.line > 0 && first.from.file == one.from.file && first.from != one.from:
+			r.itemProblem(&scope{from: one.from, entry: sc.entry}, one.at, fmt.Sprintf("the id %q is taken by the row in line %d", id, first.from.line), "ids are different for every row: put a column into it that is, or rename one")
+		case first.at == one.at:
 			r.itemProblem(sc, one.at, "several combinations make this id", "put every axis into the id, as in hero-${pose}-${side}")
-		} else {
-			r.itemProblem(sc, one.at, fmt.Sprintf("the id %q is taken by the item in line %d", id, first.at.line), "ids are different for every item")
+		default:
+			r.itemProblem(sc, one.at, fmt.Sprintf("the id %q is taken by the item in %s", id, r.line(first)), "ids are different for every item")
 		}
 		return
 	}
@@ -292,10 +312,14 @@ func (r *reader) id(d *draft, sc *scope) (string, pos) {
 		return "", d.n.at
 	}
 	s, ok := r.evalText(e.value, sc)
-	if !ok {
-		return "", e.value.at
+	at := e.value.at
+	if cell := r.origin(e.value, sc); cell.file != 0 {
+		at = cell
 	}
-	return r.checkID(sc, e.value.at, s), e.value.at
+	if !ok {
+		return "", at
+	}
+	return r.checkID(sc, at, s), at
 }
 
 // checkID returns the id, or "" when it cannot be one, with the problem reported.
@@ -317,7 +341,7 @@ func (r *reader) checkID(sc *scope, at pos, id string) string {
 		return id
 	}
 	r.missing = true
-	r.itemProblem(&scope{}, at, wrong, hint)
+	r.itemProblem(&scope{from: sc.from, entry: sc.entry}, at, wrong, hint)
 	return ""
 }
 
@@ -448,7 +472,7 @@ func rowVars(sc *scope) map[string]string {
 	}
 	m := make(map[string]string, len(sc.row))
 	for name, v := range sc.row {
-		m[name] = v.text
+		m[name] = cmp.Or(v.cell, v.text)
 	}
 	return m
 }
@@ -520,4 +544,16 @@ func seedMax(c pipeline.Contract, payload map[string]any) int64 {
 	open := maps.Clone(payload)
 	delete(open, seedInput)
 	return c.Check(open).SeedMax
+}
+
+// line is how messages call the place of an item.
+func (r *reader) line(one drawn) string {
+	at := one.at
+	if one.from.line > 0 {
+		at = one.from
+	}
+	if at.file == 0 {
+		return fmt.Sprintf("line %d", at.line)
+	}
+	return fmt.Sprintf("line %d of %s", at.line, r.sources[at.file].name)
 }

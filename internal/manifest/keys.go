@@ -52,6 +52,7 @@ var itemKeys = []key{
 	{name: "model", doc: "An alias (veo-3.1) or a full id (model_veo3-1); dailies models lists them.", form: formModel, examples: []any{"veo-3.1", "happy-horse-r2v"}},
 	{name: "prompt", doc: "What to make, in words: the payload's prompt.", form: formText, examples: []any{"A dragon crosses the moon, ${style}"}},
 	{name: "payload", doc: "The model's inputs, as its page documents them; dailies models MODEL shows them.", form: formPayload},
+	{name: "from", doc: "Makes an item of every row of a .csv, .tsv or .jsonl file, relative to this file: ${column} stands for its cells. The first line of .csv and .tsv names the columns.", form: formFrom, examples: []any{"rows.csv"}},
 	{name: "matrix", doc: "Makes an item of every combination: a name and a list of values each; include adds combinations, or values to combinations, exclude leaves some out, as in CI matrices.", form: formMatrix, examples: []any{map[string]any{"pose": []any{"idle", "attack"}}}},
 	{name: "repeat", doc: "Makes that many variations, id-1, id-2, …, each with its own seed where the model takes one.", form: formCount, examples: []any{4}},
 	{name: "tags", doc: "Words to choose items by, with --tag.", form: formTags, examples: []any{[]any{"cutscene"}}},

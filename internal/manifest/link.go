@@ -33,11 +33,11 @@ func (r *reader) link() {
 
 // checkSources fills in the item's sources and drops references to items that do not exist.
 func (r *reader) checkSources(one *drawn) {
-	if len(one.from) == 0 {
+	if len(one.refs) == 0 {
 		return
 	}
 	sc := &scope{item: one.item.ID}
-	one.from = slices.DeleteFunc(one.from, func(ref reference) bool {
+	one.refs = slices.DeleteFunc(one.refs, func(ref reference) bool {
 		i, ok := r.byID[ref.item]
 		if !ok {
 			if !r.missing && !r.done() {
@@ -51,8 +51,8 @@ func (r *reader) checkSources(one *drawn) {
 		}
 		return false
 	})
-	seen := make(map[string]bool, len(one.from))
-	for _, ref := range one.from {
+	seen := make(map[string]bool, len(one.refs))
+	for _, ref := range one.refs {
 		if !seen[ref.item] {
 			seen[ref.item] = true
 			one.item.Sources = append(one.item.Sources, ref.item)
@@ -129,7 +129,7 @@ func (r *reader) circles(waits []int32) {
 		}
 		one := r.items[i]
 		at := one.at
-		for _, ref := range one.from {
+		for _, ref := range one.refs {
 			if ref.item == circle[1] {
 				at = ref.at
 				break
@@ -239,12 +239,12 @@ const (
 var numbers = regexp.MustCompile(`[1-9][0-9]*`)
 
 func (r *reader) clash(later, first int32, key string) {
-	if r.items[first].at.line > r.items[later].at.line {
+	if later < first {
 		later, first = first, later
 	}
 	a, b := r.items[first], r.items[later]
 	key = strings.ReplaceAll(key, anyExt, "")
 	r.itemProblem(&scope{item: b.item.ID}, b.at,
-		fmt.Sprintf("a file of this item and one of item %q (line %d) would both be stored as %s", a.item.ID, a.at.line, key),
+		fmt.Sprintf("a file of this item and one of item %q (%s) would both be stored as %s", a.item.ID, r.line(a), key),
 		`rename one of them, or give each item a folder: key: "{item}/{n}{ext}"`)
 }

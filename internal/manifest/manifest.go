@@ -35,7 +35,7 @@ type Options struct {
 type Manifest struct {
 	Path   string // as given
 	Dir    string // the folder relative paths start from
-	SHA256 string // lower-case hex, of the file's bytes
+	SHA256 string // lower-case hex, of the file's bytes, and of those of the files of rows it reads
 
 	Batch  string
 	Output string // as written; empty when the file names none. See OutputPath
@@ -129,6 +129,9 @@ type reader struct {
 	m   *Manifest
 	src *source
 
+	sources  []*source        // the manifest, then the files of rows
+	rowFiles map[string]int32 // files of rows by name
+
 	problems, notes collector
 
 	splitAbove int   // see split.go
@@ -163,11 +166,19 @@ type reader struct {
 	over    bool // too many items
 }
 
-func (r *reader) problem(at pos, message, hint string) { r.problems.add(at, "", message, hint) }
+func (r *reader) problem(at pos, message, hint string) { r.problems.add(at, pos{}, "", message, hint) }
 
 // itemProblem reports what was met in a scope.
 func (r *reader) itemProblem(sc *scope, at pos, message, hint string) {
-	r.problems.add(at, sc.item, message, hint)
+	r.problems.add(at, sc.other(at), sc.item, message, hint)
+}
+
+// other is the place that completes at: the row for a place in the manifest, the manifest's item for one in a row.
+func (sc *scope) other(at pos) pos {
+	if at.file != 0 {
+		return sc.entry
+	}
+	return sc.from
 }
 
 // read reads a manifest, in pieces when it is larger than splitAbove.
@@ -181,16 +192,13 @@ func read(name string, data []byte, o Options, splitAbove int) *reader {
 func (r *reader) read(data []byte) {
 	sum := sha256.Sum256(data)
 	r.m.SHA256 = hex.EncodeToString(sum[:])
-	r.problems.file, r.notes.file = r.m.Path, r.m.Path
 	data = trimBOM(data)
 	if len(data) > maxBytes {
-		r.src = newSource(nil)
-		r.problems.src, r.notes.src = r.src, r.src
+		r.setText(nil)
 		r.problem(pos{}, "the manifest is larger than 10 MiB", "split it into several batches, or use matrix")
 		return
 	}
-	r.src = newSource(data)
-	r.problems.src, r.notes.src = r.src, r.src
+	r.setText(data)
 	doc := r.parseYAML()
 	if doc == nil {
 		return
@@ -205,6 +213,15 @@ func (r *reader) read(data []byte) {
 	}
 	r.unusedInputs(fs["inputs"])
 	r.link()
+	r.digestRows()
+}
+
+// setText makes the manifest's text known to all who show places in it.
+func (r *reader) setText(data []byte) {
+	r.src = newSource(data)
+	r.src.name = r.m.Path
+	r.sources = []*source{r.src}
+	r.problems.sources, r.notes.sources = &r.sources, &r.sources
 }
 
 func trimBOM(data []byte) []byte {

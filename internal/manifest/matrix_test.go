@@ -26,8 +26,8 @@ func TestMatrix(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &reader{src: newSource([]byte(tt.matrix))}
-			r.problems.src = r.src
+			r := &reader{m: &Manifest{}}
+			r.setText([]byte(tt.matrix))
 			var doc yaml.Node
 			if err := yaml.Unmarshal([]byte(tt.matrix), &doc); err != nil {
 				t.Fatal(err)

@@ -128,10 +128,9 @@ const maxProblems = 1000
 
 // collector gathers problems; those of the same words at the same place count as one.
 type collector struct {
-	file string
-	src  *source
-	list []Problem
-	seen map[place]int
+	sources *[]*source
+	list    []Problem
+	seen    map[place]int
 }
 
 type place struct {
@@ -139,7 +138,8 @@ type place struct {
 	message string
 }
 
-func (c *collector) add(at pos, item, message, hint string) {
+// add keeps a problem, with the place that completes at, if there is one.
+func (c *collector) add(at, also pos, item, message, hint string) {
 	key := place{at, message}
 	if i, ok := c.seen[key]; ok {
 		if item != "" && item != c.list[i].Item {
@@ -155,7 +155,10 @@ func (c *collector) add(at pos, item, message, hint string) {
 	}
 	c.seen[key] = len(c.list)
 	p := Problem{At: c.position(at), Message: message, Hint: hint, Item: item}
-	p.source, p.before = c.src.excerpt(at)
+	if also.line > 0 {
+		p.At.Also = new(c.position(also))
+	}
+	p.source, p.before = (*c.sources)[at.file].excerpt(at)
 	c.list = append(c.list, p)
 }
 
@@ -163,16 +166,20 @@ func (c *collector) add(at pos, item, message, hint string) {
 func (c *collector) full() bool { return len(c.list) >= maxProblems }
 
 func (c *collector) position(at pos) pipeline.Position {
-	return pipeline.Position{File: c.file, Line: int(at.line), Col: int(at.col)}
+	return pipeline.Position{File: (*c.sources)[at.file].name, Line: int(at.line), Col: int(at.col)}
 }
 
-// sorted is what was gathered, by place.
+// sorted is what was gathered, by place: the manifest's own, then those of each file of rows.
 func (c *collector) sorted() []Problem {
 	slices.SortStableFunc(c.list, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Col, b.At.Col), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(c.fileOf(a), c.fileOf(b)), cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Col, b.At.Col), cmp.Compare(a.Message, b.Message))
 	})
 	if c.full() {
-		c.list = append(c.list, Problem{At: pipeline.Position{File: c.file}, Message: fmt.Sprintf("more than %d problems; the rest was not looked at", maxProblems)})
+		c.list = append(c.list, Problem{At: c.position(pos{}), Message: fmt.Sprintf("more than %d problems; the rest was not looked at", maxProblems)})
 	}
 	return c.list
+}
+
+func (c *collector) fileOf(p Problem) int {
+	return slices.IndexFunc(*c.sources, func(s *source) bool { return s.name == p.At.File })
 }

@@ -142,6 +142,9 @@ func formMatrix() *jsonschema.Schema {
 		}},
 	}
 }
+func formFrom() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: `(?i)\.(csv|tsv|jsonl)$|\$\{`}
+}
 func formWords() *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "array", Items: &jsonschema.Schema{Type: "string"}, MinItems: new(1)}}}
 }

@@ -6,17 +6,28 @@ import (
 	"unicode/utf8"
 )
 
-// pos is a place in the manifest; both count from 1, col counts characters. The zero pos is nowhere in particular.
-type pos struct{ line, col int32 }
+// pos is a place in the manifest, or in a file of rows; both count from 1, col counts characters. The zero pos is
+// nowhere in particular.
+type pos struct {
+	line, col int32
+	file      int32 // 0 is the manifest; else see reader.sources
+}
 
-// source is the manifest's text, for finding places in it and showing its lines.
+// source is a file's text, for finding places in it and showing its lines.
 type source struct {
+	name  string
+	file  int32
 	text  []byte
 	lines []int32 // where each line begins
+
+	broken bool // a file of rows: not all of it could be read, which has been reported
 
 	last       pos // the last place looked up, and its offset
 	lastOffset int
 }
+
+// top is where the manifest begins.
+var top = pos{line: 1, col: 1}
 
 // newSource finds the lines as YAML counts them: LF, CR, CRLF, and the Unicode breaks NEL, LS and PS end one.
 func newSource(text []byte) *source {
@@ -114,7 +125,7 @@ func (s *source) at(offset int) pos {
 	if int(s.last.line) == lo+1 && s.lastOffset <= offset {
 		from, col = s.lastOffset, s.last.col
 	}
-	s.last = pos{int32(lo + 1), col + int32(utf8.RuneCount(s.text[from:offset]))}
+	s.last = pos{int32(lo + 1), col + int32(utf8.RuneCount(s.text[from:offset])), s.file}
 	s.lastOffset = offset
 	return s.last
 }
@@ -133,7 +144,7 @@ func (s *source) offset(p pos) int {
 		_, n := utf8.DecodeRune(s.text[i:])
 		i += n
 	}
-	s.last, s.lastOffset = pos{p.line, col}, i
+	s.last, s.lastOffset = pos{p.line, col, s.file}, i
 	return i
 }
 
@@ -153,7 +164,7 @@ func (s *source) find(p pos, word string, reach int) pos {
 func (s *source) flaw() (p pos, message, hint string) {
 	t := s.text
 	if bytes.HasPrefix(t, []byte{0xFF, 0xFE}) || bytes.HasPrefix(t, []byte{0xFE, 0xFF}) {
-		return pos{1, 1}, "the file is UTF-16", "save it as UTF-8"
+		return top, "the file is UTF-16", "save it as UTF-8"
 	}
 	marks := 0
 	for i := 0; i < len(t); {

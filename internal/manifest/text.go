@@ -105,16 +105,20 @@ func (t *template) whole() *part {
 
 // A value is what a name stands for.
 type value struct {
-	v    any    // a JSON value, a pipeline.File or a pipeline.From
-	text string // as it reads within a text
-	node *node  // where it was written
+	v     any    // a JSON value, a pipeline.File or a pipeline.From
+	text  string // as it reads within a text
+	node  *node  // where it was written
+	cell  string // of a row: as the file has it
+	blank bool   // an empty cell: as a value it is nothing, in a text it is no text
 }
 
 // A scope is what names mean at one place.
 type scope struct {
 	item string            // the item it is the scope of, for messages
-	row  map[string]*value // matrix axes
+	row  map[string]*value // matrix axes, and the columns of a row
 	vars map[string]*value
+
+	from, entry pos // the row of a file it is made of, and the item of the manifest that reads it; zero without one
 }
 
 func (sc *scope) lookup(name string) *value {
@@ -238,7 +242,7 @@ func (r *reader) join(n *node, t *template, sc *scope) (string, bool) {
 			ok = false
 			continue
 		}
-		if why := notText(v.v); why != "" {
+		if why := notText(v.v); why != "" && !v.blank {
 			r.itemProblem(sc, r.within(n, p.written), fmt.Sprintf("%s stands for %s, which cannot be part of a text", p.written, why), `it can be a whole value: "`+p.written+`"`)
 			ok = false
 			continue
@@ -272,7 +276,7 @@ func (r *reader) within(n *node, piece string) pos {
 	if r.problems.full() {
 		return n.at
 	}
-	return r.src.find(n.at, piece, len(n.raw))
+	return r.sources[n.at.file].find(n.at, piece, len(n.raw))
 }
 
 // resolve finds what a reference of n's text stands for; nil when a problem has been reported.
@@ -347,11 +351,15 @@ func (r *reader) undefinedHint(name string, sc *scope) string {
 	if hint := r.near(name, len(sc.row)+len(sc.vars), sc.names()); hint != "" {
 		return hint
 	}
+	where := "under vars: or as a matrix axis"
+	if sc.from.line > 0 {
+		where += ", or as a column of " + r.sources[sc.from.file].name
+	}
 	switch n := len(sc.row) + len(sc.vars); {
 	case n == 0:
-		return "define it under vars: or as a matrix axis; write $${ for a plain ${"
+		return "define it " + where + "; write $${ for a plain ${"
 	case n > 12:
-		return "define it under vars: or as a matrix axis"
+		return "define it " + where
 	}
 	known := slices.Compact(slices.Sorted(sc.names()))
 	return "defined here: " + strings.Join(known, ", ")

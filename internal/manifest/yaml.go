@@ -44,7 +44,7 @@ func (r *reader) parseYAML() *document {
 	doc, err := decodeOne(r.src.text)
 	switch {
 	case errors.Is(err, io.EOF):
-		r.problem(pos{1, 1}, "the manifest is empty", "dailies init writes one to start from")
+		r.problem(top, "the manifest is empty", "dailies init writes one to start from")
 		return nil
 	case errors.Is(err, errSecond):
 		r.problem(r.posOf(doc), "a second document begins here", "a manifest is one document: delete the line of dashes, or make two files")
@@ -104,7 +104,9 @@ func (r *reader) inPieces(p *pieces) iter.Seq[*yaml.Node] {
 }
 
 // posOf is where a node stands in the whole text.
-func (r *reader) posOf(y *yaml.Node) pos { return pos{int32(y.Line) + r.offset, int32(y.Column)} }
+func (r *reader) posOf(y *yaml.Node) pos {
+	return pos{line: int32(y.Line) + r.offset, col: int32(y.Column)}
+}
 
 // detachItems takes the items out of a document, so that they can be let go one by one. Items that are shared through
 // an anchor stay.
@@ -140,7 +142,7 @@ func (r *reader) syntaxProblem(err error, within piece) {
 	}
 	if name, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
 		name = strings.TrimSuffix(name, "' referenced")
-		at := r.src.find(pos{1, 1}, "*"+name, len(r.src.text))
+		at := r.src.find(top, "*"+name, len(r.src.text))
 		r.problem(at, fmt.Sprintf("*%s stands for an anchor &%s, and there is none", name, name), "a text that begins with * needs quotes")
 		return
 	}
@@ -150,9 +152,9 @@ func (r *reader) syntaxProblem(err error, within piece) {
 	}
 	shown := r.src.line(line)
 	indent := len(shown) - len(strings.TrimLeft(shown, " \t"))
-	at := pos{line, int32(indent + 1)}
+	at := pos{line: line, col: int32(indent + 1)}
 	if tab := strings.IndexByte(shown[:indent], '\t'); tab >= 0 {
-		r.problem(pos{line, int32(tab + 1)}, "a tab in the indentation", "YAML is indented with spaces: replace the tab")
+		r.problem(pos{line: line, col: int32(tab + 1)}, "a tab in the indentation", "YAML is indented with spaces: replace the tab")
 		return
 	}
 	words, hint := plainWords(message, shown)

@@ -54,7 +54,6 @@ func (q *quotes) of(ctx context.Context, it *Item, payload json.RawMessage) (CU,
 	}
 	price, err := q.carefully(ctx, it.Model, payload)
 	if err != nil {
-		q.remember(it.Model, err)
 		return 0, err
 	}
 	s.known, s.price = true, price
@@ -73,10 +72,12 @@ func (q *quotes) carefully(ctx context.Context, model string, payload json.RawMe
 		}
 	}
 	price, err := q.ask(ctx, model, payload)
-	if err == nil {
-		q.free.Store(true)
+	if err != nil {
+		q.remember(model, err) // before the next one's turn
+		return 0, err
 	}
-	return price, err
+	q.free.Store(true)
+	return price, nil
 }
 
 // settled is an error that asking again would only repeat, or make worse.

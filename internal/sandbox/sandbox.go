@@ -70,6 +70,9 @@ type Options struct {
 	// is read and never held. 0 or less, or a nil AssetBytes, makes the usual media.
 	AssetBytes func(model string) int64
 
+	// Takes, for benchmarks: how long the job of a payload takes, whatever the pace. Nil is what was seen in life.
+	Takes func(model string, payload json.RawMessage) time.Duration
+
 	Log io.Writer // one line a request, without its query and without secrets; nil is silent
 }
 

@@ -113,7 +113,11 @@ func (w wishes) want(fault string) bool {
 // fates decides how the job will go: how long it takes, how it ends, what it makes.
 func (s *Server) fates(j *job, model *contract, taken map[string]any, v verdict) {
 	w := wishes{v, j.prompt()}
-	j.Takes = s.scaled(takes(model.makes, hash64(j.Model, string(j.Payload))))
+	if s.o.Takes != nil {
+		j.Takes = s.o.Takes(j.Model, j.Payload)
+	} else {
+		j.Takes = s.scaled(takes(model.makes, hash64(j.Model, string(j.Payload))))
+	}
 	if w.want("slow") {
 		factor := 10.0
 		if f := v.has("slow"); f != nil {

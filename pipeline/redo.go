@@ -13,7 +13,7 @@ func (r *run) chooseRedo(t *task) {
 	case !wished:
 		t.left = true
 	case job == t.rec.JobID:
-		t.redo = t.in(Stored, Succeeded, Broken)
+		t.redo = !t.left && t.in(Stored, Succeeded, Broken)
 	case !slices.ContainsFunc(t.rec.History, func(p Purchase) bool { return p.JobID == job }):
 		t.left = true
 		r.notice(t, "the ledger knows no job %s of it: left alone", job)

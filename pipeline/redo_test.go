@@ -75,6 +75,11 @@ func TestRedoMakesAnewOnceAndKeepsWhatWas(t *testing.T) {
 			t.Errorf("%d jobs", len(w.jobs))
 		}
 
+		// What is left out stays as it is, wished or not.
+		wantTotals(t, w.run(t, its, func(c *Config) {
+			c.Redo, c.Select = w.wishes(t, "item-001"), func(it *Item) bool { return it.ID == "item-000" }
+		}), Totals{Items: 4, Reused: 4})
+
 		// New wishes are about the new take.
 		wantTotals(t, w.run(t, its, redoing(w.wishes(t, "item-001"))), Totals{Items: 4, Delivered: 1, Reused: 3})
 		if rec := w.record(t, "item-001"); len(rec.History) != 2 || w.object(rec.History[0].Outputs[0].Key) == w.object(rec.History[1].Outputs[0].Key) {

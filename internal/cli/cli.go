@@ -158,8 +158,8 @@ again, what is still generating is collected, and what was lost is looked for be
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd, "%w", err)
 	})
-	root.AddCommand(a.runCommand(), a.planCommand(), a.validateCommand(), a.statusCommand(), a.reportCommand(), a.modelsCommand(),
-		a.initCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.planCommand(), a.validateCommand(), a.statusCommand(), a.reportCommand(), a.rerollCommand(),
+		a.promoteCommand(), a.modelsCommand(), a.initCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand())
 	for _, c := range root.Commands() {
 		c.DisableFlagsInUseLine = true
 		check := c.Args

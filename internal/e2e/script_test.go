@@ -26,6 +26,7 @@ import (
 //	bought N                   it has accepted N purchases
 //	s3                         start a real S3 server and point the environment at it; $BUCKET is there
 //	exits CODE COMMAND…        the command ends with this exit code
+//	picks RESULTS FILE ID=PICK…  save what a person picked, as the gallery does
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join(repo, "testdata", "script"),
@@ -44,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"bought":  bought,
 			"s3":      startS3,
 			"exits":   exits,
+			"picks":   writePicks,
 		},
 	})
 }

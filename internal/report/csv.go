@@ -22,21 +22,33 @@ var csvHead = []string{
 	"job_id", "submitted_at", "finished_at", "delivered_at", "error_code", "error", "hint",
 }
 
-// WriteCSV writes results.csv: one row an item in manifest order (RFC 4180, UTF-8 with a byte order mark), several
-// files or tags in one cell on a line each, and a column vars.NAME for every variable of the items. Text that a
-// spreadsheet would run as a formula has a ' before it.
+// WriteCSV writes results.csv: one row an item in manifest order (RFC 4180, UTF-8 with a byte order mark). The columns
+// of the files of rows that items come from are in front, as they were; a column of ours that has the name of one of
+// those is called dailies.NAME. Then comes what became of the item, several files or tags in one cell on a line each,
+// and a column vars.NAME for every other variable. Text that a spreadsheet would run as a formula has a ' before it.
 func WriteCSV(w io.Writer, _ Run, s *pipeline.Summary) error {
 	if _, err := io.WriteString(w, byteOrderMark); err != nil {
 		return err
 	}
+	own := columns(s)
 	names := map[string]bool{}
 	for i := range s.Outcomes {
 		for name := range s.Outcomes[i].Item.Vars {
 			names[name] = true
 		}
 	}
+	var head []string
+	for _, name := range own {
+		delete(names, name)
+		head = append(head, text(name))
+	}
+	for _, name := range csvHead {
+		if slices.Contains(own, name) {
+			name = "dailies." + name
+		}
+		head = append(head, name)
+	}
 	vars := slices.Sorted(maps.Keys(names))
-	head := slices.Clone(csvHead)
 	for _, name := range vars {
 		head = append(head, text("vars."+name))
 	}
@@ -44,14 +56,38 @@ func WriteCSV(w io.Writer, _ Run, s *pipeline.Summary) error {
 	out.UseCRLF = true
 	_ = out.Write(head) // errors stay: Flush and Error tell
 	for i := range s.Outcomes {
-		row := csvRow(&s.Outcomes[i])
+		values := s.Outcomes[i].Item.Vars
+		var row []string
+		for _, name := range own {
+			row = append(row, text(values[name]))
+		}
+		row = append(row, csvRow(&s.Outcomes[i])...)
 		for _, name := range vars {
-			row = append(row, text(s.Outcomes[i].Item.Vars[name]))
+			row = append(row, text(values[name]))
 		}
 		_ = out.Write(row)
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// columns are those of all files of rows the items come from, in the order of the manifest and of each file.
+func columns(s *pipeline.Summary) []string {
+	var all []string
+	var last []string // items of one file share their list
+	for i := range s.Outcomes {
+		own := s.Outcomes[i].Item.Columns
+		if len(own) == 0 || len(own) == len(last) && &own[0] == &last[0] {
+			continue
+		}
+		last = own
+		for _, name := range own {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
 }
 
 func csvRow(o *pipeline.Outcome) []string {

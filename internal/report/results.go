@@ -27,7 +27,9 @@ type results struct {
 	Batch  string          `json:"batch"`
 	Run    runForm         `json:"run"`
 	Totals pipeline.Totals `json:"totals"`
-	Items  []itemForm      `json:"items"`
+	// Columns are those among the items' vars that are columns of files of rows, in the files' order.
+	Columns []string   `json:"columns,omitempty"`
+	Items   []itemForm `json:"items"`
 }
 
 type runForm struct {
@@ -83,10 +85,15 @@ func WriteJSON(w io.Writer, run Run, s *pipeline.Summary) error {
 			buffered.Write(b) // its error is Flush's
 		}
 	}
-	for i, field := range []struct {
+	type field struct {
 		name  string
 		value any
-	}{{"schema", ResultsVersion}, {"batch", run.Batch}, {"run", formOfRun(run, s.Stop)}, {"totals", s.Totals}} {
+	}
+	fields := []field{{"schema", ResultsVersion}, {"batch", run.Batch}, {"run", formOfRun(run, s.Stop)}, {"totals", s.Totals}}
+	if own := columns(s); len(own) > 0 {
+		fields = append(fields, field{"columns", own})
+	}
+	for i, field := range fields {
 		buffered.WriteString([]string{"{\n", ",\n"}[min(i, 1)])
 		fmt.Fprintf(buffered, "  %q: ", field.name)
 		value("  ", field.value)
@@ -170,6 +177,7 @@ func ReadJSON(r io.Reader) (Run, *pipeline.Summary, error) {
 		run    Run
 		s      = &pipeline.Summary{}
 		schema string
+		own    []string
 	)
 	err := readObject(json.NewDecoder(bufio.NewReader(r)), func(dec *json.Decoder, key string) error {
 		switch key {
@@ -185,6 +193,8 @@ func ReadJSON(r io.Reader) (Run, *pipeline.Summary, error) {
 			return err
 		case "totals":
 			return dec.Decode(&s.Totals)
+		case "columns":
+			return dec.Decode(&own)
 		case "items":
 			return readItems(dec, s)
 		}
@@ -198,6 +208,11 @@ func ReadJSON(r io.Reader) (Run, *pipeline.Summary, error) {
 		err = fmt.Errorf("has the schema %q, not %q", schema, ResultsVersion)
 	default:
 		s.StartedAt, s.FinishedAt = run.StartedAt, run.FinishedAt
+		for i := range s.Outcomes {
+			if it := s.Outcomes[i].Item; slices.ContainsFunc(own, func(name string) bool { _, has := it.Vars[name]; return has }) {
+				it.Columns = own
+			}
+		}
 		return run, s, nil
 	}
 	e := pipeline.Errorf(pipeline.CodeUsage, "results %w", err)

@@ -1,8 +1,9 @@
 # What a person, and CI, types. STATICCHECK is pinned: a linter that changes overnight is a build that does.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
+SEED        ?= 1
 
-.PHONY: help build test race bench fuzz check
+.PHONY: help build test race bench soak fuzz check
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,6 +18,9 @@ race: test ## the same: tests always run with the race detector
 
 bench: ## print every benchmark
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+soak: ## attack for five minutes: kills, faults, lost answers; SEED=1 chooses
+	go test -count=1 -timeout 15m -run '^(TestKills|TestSweep)' -v ./internal/e2e -soak -seed $(SEED)
 
 fuzz: ## fuzz every target for FUZZTIME (30s) each
 	@for p in $$(go list ./...); do \

@@ -144,10 +144,11 @@ func (r *run) giveUp(t *task, grace time.Duration) error {
 		return unknown(t, fmt.Sprintf("no job of it showed up within %v", grace),
 			"look for it in the Scenario web app; if it is not there, run again with --on-lost-submit adopt-or-resubmit")
 	}
-	if t.rec.Lost > 0 {
-		return unknown(t, "the answer was lost twice, and no job showed up either time",
-			"look for its jobs in the Scenario web app; change the item's salt to have it made anew")
+	if t.resubmitted { // a run does so once; the next one may, when somebody has asked for it
+		return unknown(t, "it was submitted once more, the answer was lost again, and no job showed up either time",
+			"look for its jobs in the Scenario web app; the same command again looks too, and submits it again only if there is none")
 	}
+	t.resubmitted = true
 	rec := t.rec
 	rec.State = Refused
 	rec.Lost++

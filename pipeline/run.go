@@ -123,12 +123,14 @@ type task struct {
 	waits   int    // sources not delivered yet
 	takers  []*task
 
-	slot      bool // it holds one
-	reserved  CU   // set aside for a purchase that is not settled
-	inherited CU   // what earlier runs paid, or may have paid, for the purchase the record is about
-	quoted    CU   // of the submits this run made
-	spent     CU   // by this run
-	outcome   Outcome
+	slot bool // it holds one
+	// resubmitted: no job showed up for a submit whose answer was lost, so this run submits it again.
+	resubmitted bool
+	reserved    CU // set aside for a purchase that is not settled
+	inherited   CU // what earlier runs paid, or may have paid, for the purchase the record is about
+	quoted      CU // of the submits this run made
+	spent       CU // by this run
+	outcome     Outcome
 }
 
 // Run makes items, and answers for every one of them. It stops buying and following when following ends, and drops

@@ -59,7 +59,7 @@ func command(t *testing.T, baseURL string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), dailies, args...)
 	home := t.TempDir()
 	cmd.Env = []string{"HOME=" + home, "XDG_CACHE_HOME=" + home, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"),
-		"SCENARIO_BASE_URL=" + baseURL, "SCENARIO_SDK_API_KEY=e2e-test-key", "SCENARIO_SDK_API_SECRET=e2e-test-secret"}
+		"SCENARIO_BASE_URL=" + baseURL, "SCENARIO_SDK_API_KEY=" + testKey, "SCENARIO_SDK_API_SECRET=" + testSecret}
 	cmd.Dir = home
 	return cmd
 }

@@ -27,6 +27,7 @@ const (
 	EventDone     EventKind = "done"     // Item, Outcome
 	EventMoney    EventKind = "money"    // Spent, Reserved, Budget
 	EventNotice   EventKind = "notice"   // Item (may be nil), Message: something people should know, once
+	EventRetry    EventKind = "retry"    // Item (nil when it is for several), Message: the code of the error a call is tried again after
 )
 
 // An Event tells observers what happened. Events of one item come in order; those of different items interleave.

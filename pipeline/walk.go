@@ -164,10 +164,14 @@ func (r *run) again(t *task, e *Error, attempt int) bool {
 		// Not a failure: the slot is not there yet. The gate decides when to try again.
 		t.slot = false
 		r.slots.refused(e.Limit)
-		return true
+	} else {
+		r.freeSlot(t)
+		if attempt >= submitPolicy.Attempts || !retry.Sleep(r.buying, submitPolicy.Wait(attempt, e.RetryAfter)) {
+			return false
+		}
 	}
-	r.freeSlot(t)
-	return attempt < submitPolicy.Attempts && retry.Sleep(r.buying, submitPolicy.Wait(attempt, e.RetryAfter))
+	r.emit(Event{Kind: EventRetry, Item: t.it, Message: string(e.Code)})
+	return true
 }
 
 // overBudget refuses one purchase; a cheaper one may still fit.
@@ -367,7 +371,14 @@ func (r *run) save(t *task, rec Record) error {
 
 // persist repeats a call that costs nothing while its error says that another attempt may help.
 func (r *run) persist(ctx context.Context, p retry.Policy, call func() error) error {
-	err := retry.Do(ctx, p, func(int) error { return call() }, func(err error) retry.Verdict {
+	var last error
+	err := retry.Do(ctx, p, func(attempt int) error {
+		if attempt > 1 {
+			r.emit(Event{Kind: EventRetry, Message: string(CodeOf(last))})
+		}
+		last = call()
+		return last
+	}, func(err error) retry.Verdict {
 		if errors.Is(err, ErrConflict) {
 			return retry.Verdict{}
 		}

@@ -68,9 +68,9 @@ type connection struct {
 }
 
 // connect opens the account's API; no request is made.
-func (c account) connect(perMinute int, notice func(string)) (*connection, error) {
+func (c account) connect(perMinute int, watch *watcher) (*connection, error) {
 	client, err := scenario.New(scenario.Config{BaseURL: c.baseURL, Key: c.key, Secret: c.secret, ProjectID: c.project,
-		Version: thisBuild().Version, RequestsPerMinute: perMinute, Notice: notice})
+		Version: thisBuild().Version, RequestsPerMinute: perMinute, Notice: watch.notice, Exchanged: watch.exchange})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (c account) connect(perMinute int, notice func(string)) (*connection, error
 
 // rehearse starts the sandbox within this process and opens it. It keeps a book, so that a rehearsal can be killed and
 // run again like the real thing.
-func rehearse(s settings, notice func(string)) (*connection, error) {
+func rehearse(s settings, watch *watcher) (*connection, error) {
 	folder, err := rehearsalFolder(s)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func rehearse(s settings, notice func(string)) (*connection, error) {
 		return nil, errors.Join(err, server.Close())
 	}
 	go server.Serve(ln) // ends when the server is closed
-	c, err := account{baseURL: "http://" + ln.Addr().String() + "/v1", key: "sandbox", secret: "sandbox"}.connect(s.requestsPerMinute, notice)
+	c, err := account{baseURL: "http://" + ln.Addr().String() + "/v1", key: "sandbox", secret: "sandbox"}.connect(s.requestsPerMinute, watch)
 	if err != nil {
 		return nil, errors.Join(err, server.Close())
 	}

@@ -46,7 +46,7 @@ func (c *contracts) refreshModels(acc account, names []string) error {
 	if !acc.known() {
 		return pipeline.Errorf(pipeline.CodeCredentialsNone, "no Scenario API key is set")
 	}
-	conn, err := acc.connect(0, nil)
+	conn, err := acc.connect(0, &watcher{})
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"dailies/internal/progress"
 	"dailies/internal/report"
 	"dailies/internal/store"
+	"dailies/internal/telemetry"
 	"dailies/pipeline"
 )
 
@@ -48,7 +49,7 @@ func (a *app) open(ctx context.Context, manifestPath string, f runFlags) (_ *ses
 	}()
 	acc := accountFromEnvironment()
 	if !f.sandbox && acc.known() {
-		if s.conn, err = acc.connect(f.requestsPerMinute, s.watch.notice); err != nil {
+		if s.conn, err = acc.connect(f.requestsPerMinute, s.watch); err != nil {
 			return nil, err
 		}
 	}
@@ -63,7 +64,7 @@ func (a *app) open(ctx context.Context, manifestPath string, f runFlags) (_ *ses
 	}
 	if s.conn != nil && s.requestsPerMinute != f.requestsPerMinute { // the manifest has a limit of its own
 		s.conn.close()
-		if s.conn, err = acc.connect(s.requestsPerMinute, s.watch.notice); err != nil {
+		if s.conn, err = acc.connect(s.requestsPerMinute, s.watch); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +76,7 @@ func (a *app) open(ctx context.Context, manifestPath string, f runFlags) (_ *ses
 		return nil, err
 	}
 	if f.sandbox {
-		if s.conn, err = rehearse(s.settings, s.watch.notice); err != nil {
+		if s.conn, err = rehearse(s.settings, s.watch); err != nil {
 			return nil, err
 		}
 	} else {
@@ -145,10 +146,13 @@ func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipel
 		Result: func() (*pipeline.Summary, int) { return summary, exit },
 	})
 	s.watch.observe(observe)
-	c.Observe = observe
+	watched := telemetry.Start(ctx, telemetry.Run{ID: s.report.ID, Batch: s.m.Batch, Version: s.report.Version, Simulated: s.conn.simulated}, s.watch.notice)
+	s.watch.exchanges.Store(watched)
+	c.Observe = watched.With(observe)
 	if summary, err = pipeline.Run(s.working, ctx, c, items); summary != nil {
 		exit = summary.ExitCode()
 	}
+	watched.End(ctx, summary, exit)
 	finish()
 	if err != nil {
 		return err

@@ -2,13 +2,17 @@ package cli
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"dailies/internal/telemetry"
 	"dailies/pipeline"
 )
 
-// A watcher passes notices of the adapters on to the observer, which is made after they are.
+// A watcher passes what the adapters notice on to those who observe, who are there later than they are.
 type watcher struct {
+	exchanges atomic.Pointer[telemetry.Telemetry]
+
 	mu      sync.Mutex
 	tell    pipeline.Observer
 	waiting []string
@@ -22,6 +26,11 @@ func (w *watcher) notice(message string) {
 		return
 	}
 	w.tell(pipeline.Event{At: time.Now(), Kind: pipeline.EventNotice, Message: message})
+}
+
+// exchange is told of requests to the API.
+func (w *watcher) exchange(kind string, status int, took time.Duration) {
+	w.exchanges.Load().Exchange(kind, status, took)
 }
 
 func (w *watcher) observe(tell pipeline.Observer) {

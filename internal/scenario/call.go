@@ -102,11 +102,13 @@ func (c *Client) exchange(ctx context.Context, client *http.Client, rq call, lim
 		}
 	}
 	c.count(rq.kind)
-	began := time.Now()
+	began, status := time.Now(), 0
+	defer func() { c.exchanged(rq.kind, status, time.Since(began)) }()
 	resp, err := client.Do(req)
 	var body []byte
 	if err == nil {
 		defer drain(resp.Body)
+		status = resp.StatusCode
 		c.hear(resp, began)
 		most := int64(maxAnswer)
 		if resp.StatusCode >= 300 {

@@ -42,6 +42,10 @@ type Config struct {
 
 	Transport http.RoundTripper // nil: one of its own
 	Notice    func(string)      // optional: told what people should know, once; may be called from any goroutine
+
+	// Exchanged is optional: told of every request sent, by its kind (see Requests), with the status of the answer, 0
+	// when none came, and the time from the request to the answer's end. It may be called from any goroutine.
+	Exchanged func(kind string, status int, took time.Duration)
 }
 
 const defaultRequestsPerMinute = 100
@@ -57,6 +61,7 @@ type Client struct {
 	userAgent string
 	secrets   *strings.Replacer // takes the credentials out of text that others wrote
 	notice    func(string)
+	exchanged func(kind string, status int, took time.Duration)
 
 	http  *http.Client // asks
 	fresh *http.Client // buys: each request on a connection of its own
@@ -97,6 +102,7 @@ func New(cfg Config) (*Client, error) {
 		userAgent: "dailies/" + cfg.Version,
 		secrets:   redactor(basic, cfg.Secret, cfg.Key),
 		notice:    cfg.Notice,
+		exchanged: cfg.Exchanged,
 		durations: newDurations(),
 		sent:      make(map[string]int),
 	}
@@ -105,6 +111,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if c.notice == nil {
 		c.notice = func(string) {}
+	}
+	if c.exchanged == nil {
+		c.exchanged = func(string, int, time.Duration) {}
 	}
 	perMinute := cfg.RequestsPerMinute
 	if perMinute <= 0 {

@@ -251,9 +251,9 @@ func attack(t *testing.T, server *s3test.Server, n, kills int, budget pipeline.C
 	if len(r.Items) != attackedItems || r.Run.ExitCode != 0 {
 		problem("results.json has %d items and exit code %d", len(r.Items), r.Run.ExitCode)
 	}
-	var items []made
+	var items []claim
 	for _, it := range r.Items {
-		m := made{id: it.ID, jobID: it.JobID}
+		m := claim{id: it.ID, jobID: it.JobID}
 		for _, o := range it.Outputs {
 			m.outputs = append(m.outputs, pipeline.Output{AssetID: o.AssetID, Key: o.Key, SHA256: o.SHA256})
 		}

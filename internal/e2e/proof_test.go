@@ -26,15 +26,15 @@ func (p *proof) problem(format string, args ...any) {
 	p.problems = append(p.problems, fmt.Sprintf(format, args...))
 }
 
-// made is an item as results.json or a summary tells it.
-type made struct {
+// A claim is an item as results.json or a summary tells it.
+type claim struct {
 	id, jobID string
 	outputs   []pipeline.Output
 }
 
 // prove holds a finished batch against the book: each payload was bought once for each item that has it, every item
 // has a job of its own, and what was delivered is byte for byte what the sandbox made. read gives a delivered object.
-func prove(api *sandbox.Server, items []made, read func(key string) ([]byte, error)) (p proof) {
+func prove(api *sandbox.Server, items []claim, read func(key string) ([]byte, error)) (p proof) {
 	book := api.Book()
 	p.bought = len(book)
 	jobs := map[string]sandbox.Purchase{}

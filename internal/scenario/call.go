@@ -184,6 +184,9 @@ type passage struct {
 	got      atomic.Bool // it had one: from here on bytes may have left
 	bodyRead atomic.Bool
 	refused  atomic.Pointer[error] // the last look's: none of the body has left
+
+	conn   atomic.Pointer[witness] // the connection it had, if that can tell what was written
+	before int64                   // writes until then
 }
 
 func (p *passage) refusal() error {
@@ -196,17 +199,27 @@ func (p *passage) refusal() error {
 func (p *passage) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GetConn: func(string) { p.wanted.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { p.got.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			if w := witnessOf(info.Conn); w != nil {
+				p.before = w.writes.Load()
+				p.conn.Store(w)
+			}
+			p.got.Store(true)
+		},
 	}
 }
 
 // maybeSent is the cautious guess while the request is under way.
 func (p *passage) maybeSent() bool { return p.got.Load() || !p.wanted.Load() }
 
-// left reports whether anything of the request may have reached the peer, once it has failed. Looking up a name,
-// dialling and shaking hands come before a connection is had; a transport that tells nothing of connections is
-// believed only where its error is one of those and it has not touched the body.
+// left reports whether anything of the request may have reached the peer, once it has failed and its connection is
+// closed. Looking up a name, dialling and shaking hands come before a connection is had; a connection that was kept
+// from an earlier request may turn out to be dead before the first byte is written. A transport that tells nothing of
+// connections is believed only where its error is one of those and it has not touched the body.
 func (p *passage) left(err error) bool {
+	if w := p.conn.Load(); w != nil {
+		return w.writes.Load() != p.before
+	}
 	if p.wanted.Load() {
 		return p.got.Load()
 	}

@@ -64,7 +64,7 @@ type Client struct {
 	exchanged func(kind string, status int, took time.Duration)
 
 	http  *http.Client // asks
-	fresh *http.Client // buys: each request on a connection of its own
+	buys  *http.Client // over connections that tell what was written to them
 	owned []*http.Transport
 
 	limiter   *limiter
@@ -119,7 +119,7 @@ func New(cfg Config) (*Client, error) {
 	if perMinute <= 0 {
 		perMinute = defaultRequestsPerMinute
 	}
-	c.http, c.fresh, c.owned = clients(cfg.Transport)
+	c.http, c.buys, c.owned = clients(cfg.Transport)
 	c.life, c.end = context.WithCancel(context.Background())
 	c.limiter = newLimiter(perMinute)
 	c.watcher = newWatcher(c)
@@ -231,9 +231,7 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// clients makes the two HTTP clients from one transport. Reusing a connection can fail in ways that leave it open
-// whether the peer read the request, and net/http would then replay what it can; so what costs money goes out on
-// a connection of its own.
+// clients makes the two HTTP clients from one transport: what costs money has connections of its own.
 func clients(rt http.RoundTripper) (asks, buys *http.Client, owned []*http.Transport) {
 	client := func(rt http.RoundTripper) *http.Client {
 		return &http.Client{
@@ -260,15 +258,8 @@ func clients(rt http.RoundTripper) (asks, buys *http.Client, owned []*http.Trans
 	default:
 		return client(rt), client(rt), nil
 	}
-	single := shared.Clone()
-	single.DisableKeepAlives = true
-	single.Protocols = new(http.Protocols)
-	single.Protocols.SetHTTP1(true)
-	single.TLSNextProto = nil
-	if single.TLSClientConfig != nil { // what the clone took over offers HTTP/2
-		single.TLSClientConfig.NextProtos = nil
-	}
-	return client(shared), client(single), append(owned, single)
+	buying := forBuying(shared)
+	return client(shared), client(buying), append(owned, buying)
 }
 
 // checkID refuses what must not become part of a path.

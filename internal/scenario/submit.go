@@ -67,8 +67,9 @@ func (c *Client) Quote(ctx context.Context, model string, payload json.RawMessag
 	return 0, c.refusal(rq, a)
 }
 
-// Submit buys one run. The request is sent once, on a connection of its own, and given two minutes. An error with
-// Refused set means that it provably never left or was turned away; every other one is CodeSubmitLost. last is asked
+// Submit buys one run. The request is sent once, on a connection that no other request shares meanwhile, and given two
+// minutes. An error with Refused set means that it provably never left or was turned away; every other one is
+// CodeSubmitLost. last is asked
 // when the request's turn has come and again when its connection stands: a process can be stopped for a night between
 // the two, and nothing can be bought with a request whose body has not left.
 func (c *Client) Submit(ctx context.Context, model string, payload json.RawMessage, last func(context.Context) error) (pipeline.Receipt, error) {
@@ -79,7 +80,7 @@ func (c *Client) Submit(ctx context.Context, model string, payload json.RawMessa
 		return pipeline.Receipt{}, e
 	}
 	rq.kind, rq.about, rq.priority, rq.last = "submit", "submit to "+model, forSubmit, last
-	a, f := c.exchange(ctx, c.fresh, rq, receiptTime, receiptWait)
+	a, f := c.exchange(ctx, c.buys, rq, receiptTime, receiptWait)
 	switch {
 	case f != nil && !f.left && f.ended:
 		return pipeline.Receipt{}, interrupted(rq, f)

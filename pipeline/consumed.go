@@ -59,24 +59,16 @@ func assetIDs(v any) []string {
 	return nil
 }
 
-// checkConsumed fails an item whose job did not use what it was given. Only the assets of the kind the model is for
-// are heard: others may be made from those.
-func (r *run) checkConsumed(t *task, assets []Asset) error {
+// unused says what of the payload the job did not use; nil when nothing is known to be. Only the assets of the kind the
+// model is for are heard: others may be made from those.
+func (t *task) unused(assets []Asset) *Error {
 	for _, a := range assets {
 		if t.it.Makes != "" && a.Kind != t.it.Makes || slices.Contains(t.rec.AssetIDs, a.Parent) {
 			continue
 		}
-		input, missing := dropped(t.rec.Payload, a)
-		if input == "" {
-			continue
+		if input, missing := dropped(t.rec.Payload, a); input != "" {
+			return Errorf(CodeInputDropped, "job %s was made without %s, which was sent as %s: its asset %s does not list it", t.rec.JobID, missing, input, a.ID)
 		}
-		failure := Errorf(CodeInputDropped, "job %s was made without %s, which was sent as %s: its asset %s does not list it", t.rec.JobID, missing, input, a.ID)
-		rec := t.rec
-		rec.State, rec.Error = Broken, failure.Recorded(true)
-		if err := r.save(t, rec); err != nil {
-			return err
-		}
-		return failure
 	}
 	return nil
 }

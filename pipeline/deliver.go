@@ -30,9 +30,6 @@ func (r *run) deliver(t *task) error {
 	if err != nil {
 		return err
 	}
-	if err := r.checkConsumed(t, assets); err != nil {
-		return err
-	}
 	if err := r.setAside(t); err != nil {
 		return err
 	}
@@ -44,7 +41,9 @@ func (r *run) deliver(t *task) error {
 	}
 	rec := t.rec
 	rec.State, rec.Outputs, rec.DeliveredAt, rec.Error = Stored, outputs, time.Now().UTC(), nil
-	if refusal := t.it.judge(outputs).err(); refusal != nil {
+	if unused := t.unused(assets); unused != nil {
+		rec.Error = unused.Recorded(true) // the file is kept: it was paid for
+	} else if refusal := t.it.judge(outputs).err(); refusal != nil {
 		rec.Error = refusal.Recorded(true) // for people: what counts is what the files are and the manifest expects
 	}
 	t.redo = false

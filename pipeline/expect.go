@@ -192,13 +192,21 @@ func (t *task) refusal() *Error {
 	if !t.in(Stored) {
 		return nil
 	}
+	if t.withoutInput() {
+		return t.rec.Error.again()
+	}
 	return t.it.judge(t.rec.Outputs).err()
 }
 
+// withoutInput reports whether what is delivered was made without an input that was sent.
+func (t *task) withoutInput() bool {
+	return t.rec.Error != nil && t.rec.Error.Code == CodeInputDropped
+}
+
 // rerolls reports whether what was rejected is to be bought anew without being told to. It is not where nothing but
-// our own sight is wanting.
+// our own sight is wanting, nor where the API would only drop the same input again.
 func (t *task) rerolls() bool {
-	return t.in(Stored) && t.it.Expect != nil && t.rec.Rerolls < t.it.Expect.Rerolls && len(t.it.judge(t.rec.Outputs).failed) > 0
+	return t.in(Stored) && !t.withoutInput() && t.it.Expect != nil && t.rec.Rerolls < t.it.Expect.Rerolls && len(t.it.judge(t.rec.Outputs).failed) > 0
 }
 
 // judged returns the error of a walk that has ended in a delivery.
@@ -219,5 +227,6 @@ func (r *run) judgeAgain(t *task) {
 		t.rec.State = Succeeded // its asset is fetched again, for nothing
 		return
 	}
-	t.redo = !t.left && t.refusal() != nil && (t.rerolls() || slices.Contains(r.Retry, CodeRejected))
+	refusal := t.refusal()
+	t.redo = !t.left && refusal != nil && (t.rerolls() || slices.Contains(r.Retry, refusal.Code))
 }

@@ -130,7 +130,7 @@ func (r *run) step(t *task) Step {
 	case t.redo:
 		return because(ActionNew, "again: what job %s made is not wanted", rec.JobID)
 	case t.refusal() != nil:
-		return because(ActionFailed, "%s; --retry %s makes it anew", t.refusal().Message, CodeRejected)
+		return because(ActionFailed, "%s; --retry %s makes it anew", t.refusal().Message, t.refusal().Code)
 	case rec.State == Stored:
 		return because(ActionKept, "")
 	case rec.State == Submitted:

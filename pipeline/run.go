@@ -471,6 +471,9 @@ func (r *run) outcomeOf(t *task, err error) Outcome {
 	}
 	if refusal := t.refusal(); refusal != nil { // also when it was to be made anew, and was not bought
 		o.Status, o.Err = Rejected, refusal.at(t.it.At)
+		if t.withoutInput() {
+			o.Status = Failed
+		}
 		return o
 	}
 	switch {

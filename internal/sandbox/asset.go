@@ -158,7 +158,10 @@ func consumed(j *job) map[string]any {
 			}
 		case []any:
 			if first, ok := at(x, 0).(string); ok && strings.HasPrefix(first, "asset_") {
-				m[name] = v
+				if j.Fate.Drops {
+					x = x[:len(x)-1]
+				}
+				m[name] = x
 			}
 		}
 	}

@@ -106,6 +106,7 @@ var faultKinds = []FaultKind{
 	{"moderated", onSubmit, nil, "the provider refuses the prompt; the price is given back", during},
 	{"canceled", onSubmit, nil, "somebody cancels the job", during},
 	{"no-assets", onSubmit, nil, "the job succeeds and lists no assets", during},
+	{"drop-inputs", onSubmit, nil, "the last asset of every list of them is thrown away, and charged for all the same", during},
 	{"duplicate-assets", onSubmit, nil, "the job lists every asset twice", during},
 	{"thumbnail-first", onSubmit, nil, "the job lists a thumbnail before its result", during},
 	{"stuck-progress", onSubmit, nil, "progress stays 0, then is 1.02", during},

@@ -416,6 +416,17 @@ func TestJobFaults(t *testing.T) {
 	}
 }
 
+// A fault drops one of them; the job was accepted with all, and charged.
+func TestDroppedReferencesAreMissingFromTheAsset(t *testing.T) {
+	r := faulty(t, "- fault: drop-inputs")
+	first, second := r.uploadPNG(), r.uploadPNG()
+	a := r.made("model_alibaba-happy-horse-reference-to-video", `{"prompt":"x","referenceImages":["`+first+`","`+second+`"]}`)[0]
+	meta := a["metadata"].(map[string]any)
+	if refs, _ := meta["referenceImages"].([]any); len(refs) != 1 || refs[0] != first {
+		t.Errorf("metadata: %v", meta)
+	}
+}
+
 func TestQuoteThatBuys(t *testing.T) {
 	r := faulty(t, "- fault: quote-buys")
 	res := r.do("POST", "/v1/generate/custom/model_lyria-2?dryRun=true", `{"prompt":"x"}`)

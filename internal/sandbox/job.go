@@ -55,6 +55,7 @@ type fate struct {
 	Running  string `json:"running,omitempty"` // a status nobody has heard of, while it runs
 	Stuck    bool   `json:"stuck,omitempty"`   // progress 0, then 1.02
 	Twice    bool   `json:"twice,omitempty"`   // every asset id is listed twice
+	Drops    bool   `json:"drops,omitempty"`   // the last asset of every list is not used
 	Stranger bool   `json:"stranger,omitempty"`
 }
 

@@ -96,8 +96,8 @@ func (s *Server) accept(j *job, c *call) reply {
 }
 
 // triggerOpen begins what a prompt can ask for in words: "[sandbox:fail]", and so every fault of a single job (slow,
-// fail, fail-no-refund, moderated or moderate, canceled, no-assets, duplicate-assets, thumbnail-first, stuck-progress,
-// unknown-status, prompt-as-asset). The others are no wish of a prompt's.
+// fail, fail-no-refund, moderated or moderate, canceled, no-assets, drop-inputs, duplicate-assets, thumbnail-first,
+// stuck-progress, unknown-status, prompt-as-asset). The others are no wish of a prompt's.
 const triggerOpen = "[sandbox:"
 
 // wishes are what a submit is to suffer: by a fault, or because its prompt says so.
@@ -149,6 +149,7 @@ func (s *Server) fates(j *job, model *contract, taken map[string]any, v verdict)
 	}
 	j.Fate.Stuck = w.want("stuck-progress")
 	j.Fate.Twice = w.want("duplicate-assets")
+	j.Fate.Drops = w.want("drop-inputs")
 	if !w.want("no-assets") && j.Fate.End == "" {
 		j.Outputs = s.outputs(model, values{model.Inputs, taken}, w.want("thumbnail-first"))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -211,6 +212,7 @@ func decodeAsset(data []byte) (pipeline.Asset, bool) {
 		ID, URL, MimeType, Kind, Status   text
 		OriginalFileURL, OriginalMimeType text
 		Properties                        properties
+		Metadata                          consumed
 	}
 	if json.Unmarshal(data, &a) != nil || a.ID == "" {
 		return pipeline.Asset{}, false
@@ -228,6 +230,8 @@ func decodeAsset(data []byte) (pipeline.Asset, bool) {
 		Duration: max(0, a.Properties.Duration.float()),
 		Text:     string(a.Properties.Preview),
 		TextCut:  a.Properties.Preview != "" && !bool(a.Properties.HasFullPreview),
+		Consumed: a.Metadata.inputs,
+		Parent:   a.Metadata.parent,
 	}
 	if a.OriginalFileURL != "" && a.OriginalFileURL != a.URL {
 		// What the model made, where url is a rendition of it [SEEN]; the size told may be the rendition's [INF].
@@ -237,6 +241,42 @@ func decodeAsset(data []byte) (pipeline.Asset, bool) {
 		}
 	}
 	return asset, true
+}
+
+// consumed is what an asset's metadata says the model was given: by input, the ids of assets; and its parent. Fields of
+// other forms are not about assets. [SEEN]
+type consumed struct {
+	inputs map[string][]string
+	parent string
+}
+
+func (c *consumed) UnmarshalJSON(data []byte) error {
+	*c = consumed{}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
+		return nil
+	}
+	for name, raw := range fields {
+		var one string
+		var many []string
+		switch {
+		case json.Unmarshal(raw, &one) == nil && strings.HasPrefix(one, "asset_"):
+			many = []string{one}
+		case len(raw) > 0 && raw[0] == '[' && json.Unmarshal(raw, &many) == nil &&
+			!slices.ContainsFunc(many, func(id string) bool { return !strings.HasPrefix(id, "asset_") }):
+		default:
+			continue
+		}
+		if name == "parentId" {
+			c.parent = one
+			continue
+		}
+		if c.inputs == nil {
+			c.inputs = make(map[string][]string)
+		}
+		c.inputs[name] = many
+	}
+	return nil
 }
 
 // properties of an asset.

@@ -14,6 +14,13 @@ import (
 var dailies, repo string
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(bareRole); role != "" {
+		if err := runBare(role, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "dailies-e2e-")
 		if err != nil {

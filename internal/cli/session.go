@@ -118,7 +118,9 @@ func (s *session) config() pipeline.Config {
 }
 
 // execute runs items under the batch's lock, shows how it goes, and leaves the reports.
-func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipeline.Item) error {
+func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipeline.Item) (err error) {
+	var summary *pipeline.Summary
+	defer func() { s.tell(summary, err) }()
 	lock, err := s.book.Lock(ctx, ledger.ThisProcess(s.report.ID), ledger.LockOptions{Part: s.part})
 	if err != nil {
 		return err
@@ -132,7 +134,6 @@ func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipel
 		return err
 	}
 
-	var summary *pipeline.Summary
 	exit := pipeline.ExitInternal
 	out, table := s.Stderr, s.Stdout
 	if s.progress == progress.JSON {

@@ -27,6 +27,7 @@ func TestHouse(t *testing.T) {
 		"dailies/internal/report":      pipeline,
 		"dailies/internal/sandbox":     pipeline,
 		"dailies/internal/scenario":    {"dailies/pipeline", "dailies/internal/retry"},
+		"dailies/internal/notify":      {"dailies/pipeline", "dailies/internal/retry"},
 		"dailies/internal/telemetry":   pipeline,
 		"dailies/internal/store":       {"dailies/pipeline", "dailies/internal/retry"},
 	}

@@ -26,6 +26,8 @@ import (
 //	bought N                   it has accepted N purchases
 //	s3                         start a real S3 server and point the environment at it; $BUCKET is there
 //	exits CODE COMMAND…        the command ends with this exit code
+//	webhook                    start a webhook; $HOOK is its address
+//	told PATTERN               the last thing the webhook was told
 //	picks RESULTS FILE ID=PICK…  save what a person picked, as the gallery does
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -46,14 +48,17 @@ func TestScripts(t *testing.T) {
 			"s3":      startS3,
 			"exits":   exits,
 			"picks":   writePicks,
+			"webhook": startWebhook,
+			"told":    told,
 		},
 	})
 }
 
 // surroundings are what one script has started.
 type surroundings struct {
-	tb  testing.TB
-	api *sandbox.Server
+	tb   testing.TB
+	api  *sandbox.Server
+	hook *webhook
 }
 
 func around(ts *testscript.TestScript) *surroundings { return ts.Value(surroundings{}).(*surroundings) }

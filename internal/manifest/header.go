@@ -32,6 +32,7 @@ func (r *reader) header(fs fields) {
 	if e := fs["on_lost_submit"]; e != nil {
 		r.m.OnLostSubmit = r.oneOf(e, "adopt-or-resubmit", "hold")
 	}
+	r.notify(fs["notify"])
 	r.readDefaults(fs["defaults"])
 }
 

@@ -26,6 +26,7 @@ var manifestKeys = []key{
 	{name: "salt", doc: "Any text. Changing it makes every item anew.", form: formText},
 	{name: "limits", doc: "How much, how fast, how long.", form: formLimits},
 	{name: "on_lost_submit", doc: "What to do when the answer to a purchase was lost and the job is not found: submit once more, or hold and leave it to you.", form: formLost},
+	{name: "notify", doc: "Whom to tell when a run has ended: a webhook that takes what Slack's take.", form: formNotify, examples: []any{map[string]any{"webhook": "SLACK_WEBHOOK_URL", "on": "failure"}}},
 	{name: "vars", doc: "Names for values: ${name} stands for them in ids, prompts and payloads.", form: formAnyMapping, examples: []any{map[string]any{"style": "painterly, warm rim light"}}},
 	{name: "inputs", doc: "Names for input files (relative to this file) and asset ids: ${inputs.name} stands for them in payloads. A file is uploaded once.", form: formTexts, examples: []any{map[string]any{"knight": "refs/knight.png"}}},
 	{name: "defaults", doc: "What items have that do not say otherwise.", form: formDefaults},

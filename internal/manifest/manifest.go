@@ -44,6 +44,7 @@ type Manifest struct {
 
 	Limits       Limits
 	OnLostSubmit string // "adopt-or-resubmit", "hold", or empty
+	Notify       Notify
 	Items        []*pipeline.Item
 	Notes        []Problem // changes made to payloads, and what deserves a look
 }

@@ -85,7 +85,7 @@ func (r *run) settle(t *task) error {
 	if grace == 0 {
 		grace = defaultGrace
 	}
-	settled := t.rec.IntendedAt.Add(grace)
+	settled := r.API.Clock().Add(grace) // and not from the intent: the request may have waited for its turn long after it
 	r.stage(t, StageSettle)
 	var trouble error
 	for attempt := 1; ; attempt++ {

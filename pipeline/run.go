@@ -75,8 +75,8 @@ const (
 )
 
 const (
-	walkersAuto  = 512             // items under way at once when the API teaches the concurrency
-	walkersExtra = 16              // beyond the user's cap: those that are fetching need no slot
+	walkersMost  = 512             // items under way at once, with a slot or waiting for one
+	walkersExtra = 16              // beyond the user's cap, where that is higher: those that are fetching need no slot
 	downloads    = 16              // assets flowing at once
 	linger       = 3 * time.Second // what downloads get to finish in, once the run is told to stop
 )
@@ -122,6 +122,8 @@ type task struct {
 	closer  bool   // its checks ask what only a closer look at its files tells
 	waits   int    // sources not delivered yet
 	takers  []*task
+	place   int // in the manifest
+	behind  int // items in the longest chain of takers
 
 	slot bool // it holds one
 	// resubmitted: no job showed up for a submit whose answer was lost, so this run submits it again.
@@ -161,17 +163,13 @@ func Run(ctx, following context.Context, c Config, items []*Item) (*Summary, err
 	r.emit(Event{Kind: EventPlanned, Items: items})
 	r.money()
 
-	walkers := walkersAuto
-	if c.Concurrency > 0 {
-		walkers = c.Concurrency + walkersExtra
-	}
 	buying, halt := context.WithCancelCause(following)
 	defer halt(nil)
 	r.buying = buying
 	// A function given to the group returns an error only when nothing more must be bought. That ends buying and
 	// nothing else: what is paid for is collected.
 	var g errgroup.Group
-	g.SetLimit(walkers)
+	g.SetLimit(max(walkersMost, c.Concurrency+walkersExtra))
 	r.begin()
 	for t := range r.ready {
 		g.Go(func() error {
@@ -203,7 +201,7 @@ func newRun(working, following context.Context, c Config, items int) *run {
 	r := &run{
 		Config: c, working: working, following: following,
 		byID:   make(map[string]*task, items),
-		slots:  newSlots(c.Concurrency),
+		slots:  newSlots(c.Concurrency, c.API.Expected),
 		budget: &budget{limit: c.Budget, allowance: c.Allowance},
 		flow:   make(chan struct{}, downloads),
 		ready:  make(chan *task, items),
@@ -295,7 +293,7 @@ func (r *run) recall(items []*Item) (map[string]Entry, error) {
 	for _, it := range items {
 		e := entries[it.ID]
 		elsewhere := r.Elsewhere != nil && r.Elsewhere(it)
-		t := &task{it: it, rec: e.Record, version: e.Version, left: elsewhere || r.Select != nil && !r.Select(it)}
+		t := &task{it: it, place: len(r.tasks), rec: e.Record, version: e.Version, left: elsewhere || r.Select != nil && !r.Select(it)}
 		if e.Damaged != nil {
 			t.problem = e.Damaged
 		}
@@ -325,7 +323,20 @@ func (r *run) recall(items []*Item) (map[string]Entry, error) {
 			r.byID[id].takers = append(r.byID[id].takers, t)
 		}
 	}
+	for _, t := range r.tasks {
+		t.measure()
+	}
 	return entries, nil
+}
+
+// measure finds the longest chain of items that waits for this one.
+func (t *task) measure() int {
+	if t.behind == 0 {
+		for _, d := range t.takers {
+			t.behind = max(t.behind, 1+d.measure())
+		}
+	}
+	return t.behind
 }
 
 // present lists what the destination holds, if anything was ever delivered there.

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,22 +140,23 @@ func TestCodes(t *testing.T) {
 }
 
 func TestSlots(t *testing.T) {
+	unseen := func(string) (time.Duration, bool) { return 0, false }
 	acquireAll := func(t *testing.T, s *slots) (n int) {
 		for {
 			s.mu.Lock()
-			room := s.inFlight < s.limit
+			room := s.inFlight < s.limit && s.inAir < s.mayFly()
 			s.mu.Unlock()
 			if !room {
 				return n
 			}
-			if err := s.acquire(t.Context()); err != nil {
+			if err := s.acquire(t.Context(), claim{}); err != nil {
 				t.Fatal(err)
 			}
 			n++
 		}
 	}
 	t.Run("a user's cap is never passed", func(t *testing.T) {
-		s := newSlots(3)
+		s := newSlots(3, unseen)
 		for range 5 {
 			for range acquireAll(t, s) {
 				s.accepted()
@@ -163,26 +166,85 @@ func TestSlots(t *testing.T) {
 			t.Errorf("%d in flight under a cap of 3", s.inFlight)
 		}
 	})
-	t.Run("without one it doubles a round", func(t *testing.T) {
-		s := newSlots(0)
-		for _, want := range []int{slotsAtFirst, 2 * slotsAtFirst, 4 * slotsAtFirst} {
-			n := s.inFlight
-			n += acquireAll(t, s)
-			if n != want {
-				t.Fatalf("%d in flight, want %d", n, want)
-			}
+	t.Run("without one it doubles a round, and more than a few are never in the air", func(t *testing.T) {
+		s := newSlots(0, unseen)
+		for _, want := range []int{4, 4, 8, 16, 16} {
+			n := acquireAll(t, s)
 			for range n {
 				s.accepted()
 			}
+			if n != want {
+				t.Errorf("%d were let go at once, want %d", n, want)
+			}
+		}
+	})
+	t.Run("a refusal teaches what fits, and then it probes by one", func(t *testing.T) {
+		s := newSlots(0, unseen)
+		for range 2 {
+			for range acquireAll(t, s) {
+				s.accepted()
+			}
+		}
+		for range acquireAll(t, s) {
+			s.refused(0)
+		}
+		fit := s.inFlight
+		if s.limit != fit {
+			t.Errorf("%d fit, and the limit is %d", fit, s.limit)
+		}
+		for range fit {
+			s.release()
+		}
+		for s.inFlight < fit {
+			for range acquireAll(t, s) {
+				s.accepted()
+			}
+		}
+		if s.limit != fit+1 {
+			t.Errorf("after a round without a refusal the limit is %d", s.limit)
+		}
+	})
+	t.Run("first those that others wait for, then the longest, then as they stand in the manifest", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			takes := map[string]time.Duration{"clip": 90 * time.Second, "picture": 8 * time.Second}
+			s := newSlots(1, func(model string) (time.Duration, bool) { d, ok := takes[model]; return d, ok })
+			var order []string
+			for i, c := range []struct {
+				name, model string
+				behind      int
+			}{{"the first", "picture", 0}, {"a picture", "picture", 0}, {"a source", "picture", 2}, {"a clip", "clip", 0}, {"another clip", "clip", 0}} {
+				go func() {
+					if s.acquire(t.Context(), claim{c.model, c.behind, i}) == nil {
+						order = append(order, c.name)
+					}
+				}()
+				synctest.Wait()
+			}
+			for range 5 {
+				s.accepted()
+				s.release()
+				synctest.Wait()
+			}
+			if want := []string{"the first", "a source", "a clip", "another clip", "a picture"}; !slices.Equal(order, want) {
+				t.Errorf("in the order %q, want %q", order, want)
+			}
+		})
+	})
+	t.Run("who has left is not served", func(t *testing.T) {
+		s := newSlots(1, unseen)
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		if s.acquire(ctx, claim{}) == nil || s.inFlight != 0 || s.inAir != 0 || len(s.waiting) != 0 {
+			t.Errorf("%d in flight, %d in the air, %d waiting", s.inFlight, s.inAir, len(s.waiting))
 		}
 	})
 	t.Run("when others hold every slot it waits, longer each time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := newSlots(0)
+			s := newSlots(0, unseen)
 			last := time.Duration(0)
 			for range 4 {
 				start := time.Now()
-				if err := s.acquire(t.Context()); err != nil {
+				if err := s.acquire(t.Context(), claim{}); err != nil {
 					t.Fatal(err)
 				}
 				waited := time.Since(start)

@@ -84,25 +84,8 @@ func (r *run) submit(t *task) error {
 	was, intent := t.rec, t.intent(r, payload, price)
 	t.inherited = 0 // it stays counted: this is another purchase
 	for attempt := 1; ; attempt++ {
-		r.stage(t, StageSlot)
-		if err = r.slots.acquire(r.buying); err != nil {
-			err = asStop(err)
-			break
-		}
-		t.slot = true
-		if err = r.inTime(t); err != nil {
-			break
-		}
-		intent.IntendedAt = r.API.Clock().UTC()
-		if err = r.save(t, intent); err != nil {
-			break
-		}
-		r.stage(t, StageSubmit)
-		landed := r.lost.inTheAir(t.it.Model, payload)
 		var receipt Receipt
-		receipt, err = r.API.Submit(r.following, t.it.Model, payload, r.mayBuy)
-		landed(receipt.JobID)
-		if err == nil {
+		if receipt, err = r.attempt(t, intent); err == nil {
 			return r.bought(t, receipt)
 		}
 		if CodeOf(err) == CodeSubmitLost {
@@ -131,6 +114,41 @@ func (r *run) submit(t *task) error {
 	return err
 }
 
+// attempt sends the paid request once, when there is a slot for its job and the intent is durable.
+func (r *run) attempt(t *task, intent Record) (Receipt, error) {
+	r.stage(t, StageSlot)
+	if err := r.slots.acquire(r.buying, claim{t.it.Model, t.behind, t.place}); err != nil {
+		return Receipt{}, asStop(err)
+	}
+	t.slot = true
+	receipt, err := r.send(t, intent)
+	switch {
+	case err == nil:
+		r.slots.accepted()
+	case CodeOf(err) == CodeConcurrency:
+		t.slot = false
+		r.slots.refused(AsError(err).Limit)
+	default:
+		r.slots.unsent()
+	}
+	return receipt, err
+}
+
+func (r *run) send(t *task, intent Record) (Receipt, error) {
+	if err := r.inTime(t); err != nil {
+		return Receipt{}, err
+	}
+	intent.IntendedAt = r.API.Clock().UTC()
+	if err := r.save(t, intent); err != nil {
+		return Receipt{}, err
+	}
+	r.stage(t, StageSubmit)
+	landed := r.lost.inTheAir(t.it.Model, intent.Payload)
+	receipt, err := r.API.Submit(r.following, t.it.Model, intent.Payload, r.mayBuy)
+	landed(receipt.JobID)
+	return receipt, err
+}
+
 // bought writes the job id down before anything else happens.
 func (r *run) bought(t *task, receipt Receipt) error {
 	rec := t.rec
@@ -140,7 +158,6 @@ func (r *run) bought(t *task, receipt Receipt) error {
 		rec.SubmittedAt = r.API.Clock().UTC()
 	}
 	err := r.save(t, rec)
-	r.slots.accepted()
 	r.budget.settle(t.reserved, receipt.Cost)
 	t.quoted += t.reserved
 	t.spent += receipt.Cost
@@ -160,11 +177,7 @@ func (r *run) again(t *task, e *Error, attempt int) bool {
 	if !e.Refused || !e.Code.Traits().Retry {
 		return false
 	}
-	if e.Code == CodeConcurrency {
-		// Not a failure: the slot is not there yet. The gate decides when to try again.
-		t.slot = false
-		r.slots.refused(e.Limit)
-	} else {
+	if e.Code != CodeConcurrency { // which is no failure: the slot was not there yet, and the gate decides when to try again
 		r.freeSlot(t)
 		if attempt >= submitPolicy.Attempts || !retry.Sleep(r.buying, submitPolicy.Wait(attempt, e.RetryAfter)) {
 			return false

@@ -42,17 +42,17 @@ const (
 
 var nights = []night{
 	{name: "rate-bound", items: 1000, slots: 200, told: true},
-	{name: "rate-bound/ceiling-unknown", items: 1000, slots: 200},
-	{name: "rate-bound/kinds", items: 1000, slots: 200, kinds: 8},
-	{name: "rate-bound/noise", items: 1000, slots: 200, noise: true},
+	{name: "rate-bound-ceiling-unknown", items: 1000, slots: 200},
+	{name: "rate-bound-kinds", items: 1000, slots: 200, kinds: 8},
+	{name: "rate-bound-noise", items: 1000, slots: 200, noise: true},
 	{name: "mixed", items: 1000, slots: 100, told: true},
-	{name: "mixed/ceiling-unknown", items: 1000, slots: 100},
-	{name: "mixed/kinds", items: 1000, slots: 100, kinds: 8},
-	{name: "mixed/noise", items: 1000, slots: 100, noise: true},
+	{name: "mixed-ceiling-unknown", items: 1000, slots: 100},
+	{name: "mixed-kinds", items: 1000, slots: 100, kinds: 8},
+	{name: "mixed-noise", items: 1000, slots: 100, noise: true},
 	{name: "slot-bound", items: 1000, slots: 10, told: true},
-	{name: "slot-bound/ceiling-unknown", items: 1000, slots: 10},
-	{name: "slot-bound/kinds", items: 1000, slots: 10, kinds: 8},
-	{name: "slot-bound/noise", items: 1000, slots: 10, noise: true},
+	{name: "slot-bound-ceiling-unknown", items: 1000, slots: 10},
+	{name: "slot-bound-kinds", items: 1000, slots: 10, kinds: 8},
+	{name: "slot-bound-noise", items: 1000, slots: 10, noise: true},
 	{name: "rehearsal", items: 200, slots: 10, pace: 0.1},
 }
 

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/xml"
+	"errors"
 	"image"
 	_ "image/gif"
 	_ "image/jpeg"
 	_ "image/png"
+	"io"
 	"strconv"
 	"strings"
 
@@ -30,7 +32,8 @@ func sized(width, height int) (pipeline.Facts, bool) {
 func imageFacts(b []byte) (pipeline.Facts, bool) {
 	c, _, err := image.DecodeConfig(bytes.NewReader(b))
 	if err != nil {
-		return pipeline.Facts{}, false
+		// A file that goes on may mend an end that came too soon; damage it does not mend.
+		return pipeline.Facts{}, !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF)
 	}
 	return sized(c.Width, c.Height)
 }

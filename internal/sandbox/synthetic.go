@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"io/fs"
 )
@@ -41,7 +42,11 @@ func syntheticHead(o *output) []byte {
 	case jpg:
 		return []byte("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00")
 	}
-	return []byte("\x89PNG\r\n\x1a\n")
+	header := []byte("IHDR\x00\x00\x00\x00\x00\x00\x00\x00\x08\x02\x00\x00\x00")
+	binary.BigEndian.PutUint32(header[4:], uint32(o.W))
+	binary.BigEndian.PutUint32(header[8:], uint32(o.H))
+	head := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"), header...)
+	return binary.BigEndian.AppendUint32(head, crc32.ChecksumIEEE(header))
 }
 
 func (s *synthetic) Read(p []byte) (int, error) {

@@ -9,8 +9,8 @@ import (
 func TestDamageIsNotKept(t *testing.T) {
 	noise := bytes.Repeat([]byte("noise"), 20_000)
 	for name, begins := range map[string]string{
-		"png":  "\x89PNG\r\n\x1a\n",
-		"jpeg": "\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00",
+		"png":  "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x00\x00",
+		"jpeg": "\xff\xd8\xff\xc0\x00\x03\x08",
 		"gif":  "GIF89a",
 		"none": "",
 	} {

@@ -77,7 +77,11 @@ func leaveLocal(run report.Run, s *pipeline.Summary, junit, summary string) erro
 		}
 	}
 	if summary != "" { // appended to: a CI job's summary is made of what all its steps add
-		return writeFile(summary, os.O_APPEND, func(w io.Writer) error { return report.Summary(w, run, s) })
+		room := report.MostSummary
+		if there, err := os.Stat(summary); err == nil && there.Mode().IsRegular() {
+			room -= int(min(there.Size(), report.MostSummary))
+		}
+		return writeFile(summary, os.O_APPEND, func(w io.Writer) error { return report.SummaryWithin(w, run, s, room) })
 	}
 	return nil
 }

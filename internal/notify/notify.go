@@ -133,7 +133,7 @@ func Text(run Run, s *pipeline.Summary, why *pipeline.Error) string {
 	} else {
 		t := s.Totals
 		fmt.Fprintf(&b, ": %d of %d delivered", t.Delivered+t.Reused, t.Items)
-		for _, c := range []pipeline.Status{pipeline.Failed, pipeline.Blocked, pipeline.Running, pipeline.Unknown, pipeline.Skipped} {
+		for _, c := range []pipeline.Status{pipeline.Failed, pipeline.Rejected, pipeline.Blocked, pipeline.Running, pipeline.Unknown, pipeline.Skipped} {
 			if n := t.Count(c); n > 0 {
 				fmt.Fprintf(&b, ", %d %s", n, c)
 			}
@@ -161,7 +161,7 @@ func causes(b *strings.Builder, s *pipeline.Summary) {
 	first, count := map[pipeline.Code]*pipeline.Outcome{}, map[pipeline.Code]int{}
 	for i := range s.Outcomes {
 		o := &s.Outcomes[i]
-		if o.Err == nil || o.Status != pipeline.Failed {
+		if o.Err == nil || o.Status != pipeline.Failed && o.Status != pipeline.Rejected {
 			continue
 		}
 		if count[o.Err.Code]++; count[o.Err.Code] == 1 {

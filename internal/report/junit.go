@@ -12,23 +12,24 @@ import (
 	"dailies/pipeline"
 )
 
-// The JUnit form that CI systems read. Characters that XML cannot hold become U+FFFD (encoding/xml sees to it).
+// The JUnit form that CI systems read, as the schemas of Surefire and Jenkins have it: they allow a test case neither
+// properties nor a file, so an item's facts are properties of the suite that bear its name, and its output.
+// Characters that XML cannot hold become U+FFFD (encoding/xml sees to it).
 type (
 	testCase struct {
-		XMLName    xml.Name   `xml:"testcase"`
-		Name       string     `xml:"name,attr"`
-		Class      string     `xml:"classname,attr"`
-		Seconds    string     `xml:"time,attr"`
-		File       string     `xml:"file,attr,omitempty"`
-		Line       int        `xml:"line,attr,omitempty"`
-		Properties []property `xml:"properties>property,omitempty"`
-		Failure    *verdict   `xml:"failure"`
-		Error      *verdict   `xml:"error"`
-		Skipped    *skipped   `xml:"skipped"`
+		XMLName xml.Name `xml:"testcase"`
+		Name    string   `xml:"name,attr"`
+		Class   string   `xml:"classname,attr"`
+		Seconds string   `xml:"time,attr"`
+		Failure *verdict `xml:"failure"`
+		Error   *verdict `xml:"error"`
+		Skipped *skipped `xml:"skipped"`
+		Output  string   `xml:"system-out"`
 	}
 	property struct {
-		Name  string `xml:"name,attr"`
-		Value string `xml:"value,attr"`
+		XMLName xml.Name `xml:"property"`
+		Name    string   `xml:"name,attr"`
+		Value   string   `xml:"value,attr"`
 	}
 	verdict struct {
 		Message string `xml:"message,attr"`
@@ -41,44 +42,70 @@ type (
 )
 
 // JUnit writes one test case an item: passed when its files are in the destination, skipped when the run did not
-// come to it, an error while it may still be generating, failed otherwise. Cost, job and the addresses of the
-// stored files are properties.
+// come to it, an error while it may still be generating, failed otherwise, with its place in the manifest. What it cost
+// and the addresses of its stored files are properties ("cost_cu dragon", "output dragon"), and in its output.
 func JUnit(w io.Writer, run Run, s *pipeline.Summary) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	out.WriteString(xml.Header) // errors stay: Flush tells
 	t := s.Totals
-	suite := fmt.Sprintf(`name="%s" tests="%d" failures="%d" errors="%d" skipped="%d" time="%s"`,
-		attribute(run.Batch), len(s.Outcomes), t.Failed+t.Rejected+t.Blocked, t.Running+t.Unknown, t.Skipped, seconds(run.took()))
-	fmt.Fprintf(out, "<testsuites %s>\n  <testsuite %s timestamp=\"%s\">\n", suite, suite, run.StartedAt.UTC().Format("2006-01-02T15:04:05"))
+	counts := fmt.Sprintf(`name="%s" tests="%d" failures="%d" errors="%d"`,
+		attribute(run.Batch), len(s.Outcomes), t.Failed+t.Rejected+t.Blocked, t.Running+t.Unknown)
+	fmt.Fprintf(out, "<testsuites %s time=\"%s\">\n  <testsuite %s skipped=\"%d\" time=\"%s\" timestamp=\"%s\">\n    <properties>\n",
+		counts, seconds(run.took()), counts, t.Skipped, seconds(run.took()), run.StartedAt.UTC().Format("2006-01-02T15:04:05"))
 	enc := xml.NewEncoder(out)
-	enc.Indent("    ", "  ")
+	enc.Indent("      ", "  ")
 	var err error
-	for i := range s.Outcomes {
-		if err = enc.Encode(caseOf(run, &s.Outcomes[i])); err != nil {
-			break
+	write := func(v any) {
+		if err == nil {
+			err = enc.Encode(v)
 		}
+	}
+	add := func(name, value string) {
+		if value != "" {
+			write(property{Name: name, Value: value})
+		}
+	}
+	add("run_id", run.ID)
+	add("output", run.OutputURI)
+	add("spent_cu", t.Spent.String())
+	if run.Simulated {
+		add("simulated", "true")
+	}
+	for i := range s.Outcomes {
+		itemFacts(&s.Outcomes[i], func(name, value string) {
+			if name == "cost_cu" || name == "output" {
+				add(name+" "+s.Outcomes[i].Item.ID, value)
+			}
+		})
+	}
+	out.WriteString("\n    </properties>\n")
+	enc.Indent("    ", "  ")
+	for i := range s.Outcomes {
+		write(caseOf(run, &s.Outcomes[i]))
 	}
 	out.WriteString("\n  </testsuite>\n</testsuites>\n")
 	return errors.Join(err, out.Flush())
 }
 
-func caseOf(run Run, o *pipeline.Outcome) testCase {
-	c := testCase{
-		Name: o.Item.ID, Class: run.Batch + "." + strings.TrimPrefix(o.Item.Model, "model_"), Seconds: seconds(o.Generation()),
-		File: o.Item.At.File, Line: o.Item.At.Line,
-	}
-	add := func(name, value string) {
-		if value != "" {
-			c.Properties = append(c.Properties, property{name, value})
-		}
-	}
+// itemFacts are what a CI system is told of an item beside how it ended.
+func itemFacts(o *pipeline.Outcome, add func(name, value string)) {
 	add("status", string(o.Status))
 	add("model", o.Item.Model)
+	add("manifest", where(o.Item.At))
 	add("job_id", o.JobID)
 	add("cost_cu", amount(o.Cost))
 	for _, stored := range o.Outputs {
 		add("output", stored.URI)
 	}
+}
+
+func caseOf(run Run, o *pipeline.Outcome) testCase {
+	c := testCase{Name: o.Item.ID, Class: run.Batch + "." + strings.TrimPrefix(o.Item.Model, "model_"), Seconds: seconds(o.Generation())}
+	itemFacts(o, func(name, value string) {
+		if value != "" {
+			c.Output += name + ": " + pipeline.Plain(value) + "\n"
+		}
+	})
 	switch o.Status {
 	case pipeline.Failed, pipeline.Rejected, pipeline.Blocked:
 		c.Failure = verdictOf(o)

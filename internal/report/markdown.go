@@ -8,13 +8,16 @@ import (
 	"dailies/pipeline"
 )
 
-// mostMarkdown is where a job summary ends; GitHub shows none of more than 1 MiB.
-const mostMarkdown = 900 << 10
+// MostSummary is where a job summary ends, in bytes; GitHub shows none of more than 1 MiB.
+const MostSummary = 900 << 10
 
 // Summary writes a job summary in GitHub's Markdown, at most 900 KiB: failures first, then totals and price, then
 // what was delivered. Text from others is escaped and adds no markup of its own.
-func Summary(w io.Writer, run Run, s *pipeline.Summary) error {
-	m := markdown{left: mostMarkdown}
+func Summary(w io.Writer, run Run, s *pipeline.Summary) error { return SummaryWithin(w, run, s, MostSummary) }
+
+// SummaryWithin is a [Summary] of at most so many bytes, for a file that others have written to.
+func SummaryWithin(w io.Writer, run Run, s *pipeline.Summary, most int) error {
+	m := markdown{left: most}
 	t := s.Totals
 	title := fmt.Sprintf("%d of %d delivered", t.Delivered+t.Reused, t.Items)
 	if run.Batch != "" {
@@ -73,7 +76,7 @@ func (m *markdown) troubled(s *pipeline.Summary) {
 		return
 	}
 	m.line("### %s\n", pipeline.Count(len(all), "item")+" to look at")
-	m.rows("| item | model | where | what happened | what to do |\n|---|---|---|---|---|", len(all), 100<<10, func(i int) string {
+	m.rows("| item | model | where | what happened | what to do |\n|---|---|---|---|---|", len(all), m.left/9, func(i int) string {
 		o := all[i]
 		what, todo := string(o.Status), ""
 		if o.Err != nil {
@@ -142,7 +145,7 @@ func (m *markdown) delivered(s *pipeline.Summary) {
 			}
 		}
 	}
-	if len(files) == 0 {
+	if len(files) == 0 || m.left < 2<<10 { // no room for what is opened here and must be closed
 		return
 	}
 	m.line("<details><summary>%s delivered</summary>\n", pipeline.Count(len(files), "file"))

@@ -259,6 +259,32 @@ func TestSummaryStaysUnderItsLimit(t *testing.T) {
 	}
 }
 
+func TestSummaryWithinWhatIsLeft(t *testing.T) {
+	run, s := many(2_000)
+	for i := range s.Outcomes {
+		if o := &s.Outcomes[i]; i%2 == 0 {
+			o.Status, o.Err = pipeline.Failed, pipeline.Errorf(pipeline.CodeInput, "no")
+		}
+	}
+	for _, room := range []int{0, 1, 100, 5_000, 50_000} {
+		var b bytes.Buffer
+		if err := SummaryWithin(&b, run, s, room); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		if len(text) > room {
+			t.Errorf("%d bytes in a room of %d", len(text), room)
+		}
+		if failed, delivered := strings.Index(text, "items to look at"), strings.Index(text, "files delivered"); room >= 5_000 &&
+			(failed < 0 || !strings.Contains(text, "`input_rejected`") || !strings.Contains(text, "| delivered |") || delivered >= 0 && delivered < failed) {
+			t.Errorf("in a room of %d:\n%s", room, text)
+		}
+		if strings.Contains(text, "<details>") != strings.Contains(text, "</details>") {
+			t.Errorf("in a room of %d something stays open", room)
+		}
+	}
+}
+
 func TestSummaryTextIsNoMarkup(t *testing.T) {
 	got := escape("a|b <img> `c` *d* [e](f) @g #1 https://h\ni \x1b[2J &amp;")
 	if strings.ContainsAny(got, "|<>`*[]()@\x1b\n") || strings.Contains(got, "://") || strings.Contains(got, "&amp;") {

@@ -41,7 +41,7 @@ func (r *reader) openCSV(t *table, sc *scope, tabs bool) bool {
 	head, ok := c.next()
 	if !ok {
 		if !t.src.broken {
-			r.itemProblem(sc, pos{1, 1, t.src.file}, "the file is empty", "its first line names the columns, such as name,line")
+			r.itemProblem(sc, pos{1, 1, t.src.file}, "the file has no lines", "its first line names the columns, such as name,line")
 		}
 		return false
 	}

@@ -82,3 +82,58 @@ func FuzzInterpolate(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRows: whatever a file of rows holds, reading it ends, every row has all its columns, and every place named is one
+// of the file's.
+func FuzzRows(f *testing.F) {
+	for _, s := range []string{
+		"name,line\na,b\n", "\ufeffname;line\r\na;\"x\r\ny\"\r\n", "sep=;\nname;line\n1;2\n", "name\tline\ra\tb\r", "a,a\n1,2\n", "a,,\n1,2,3\n",
+		"\"a\n\nb", "a\n\"b\"c\n", "a,b\n${x},${items.y}\n", "a\n1e999\n-0\n007\n", "\n\n,,\n", "a\n\"\"\"\"\n",
+		`{"a": 1, "b": [true, null, {"c": "d"}]}` + "\n" + `{"a": "${x}"}`, `{"a": `, "[[[[", `{"a":1}{"b":2}`, "{\"\\u0000\": 1}", "\xef\xbb\xbf{}",
+	} {
+		f.Add([]byte(s), true)
+		f.Add([]byte(s), false)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, asCSV bool) {
+		if len(data) > 1<<14 {
+			return
+		}
+		r := &reader{m: &Manifest{Path: "m.yaml"}, o: Options{Contracts: anything{}}}
+		r.setText([]byte("items:\n"))
+		src := newLines(trimBOM(data))
+		src.name, src.file = "rows", 1
+		r.sources = append(r.sources, src)
+		if message, _, at := src.unfit(); message != "" {
+			if at.line < 1 || int(at.line) > len(src.lines) {
+				t.Fatalf("%s at %v", message, at)
+			}
+			return
+		}
+		tab, sc := &table{src: src}, &scope{entry: top}
+		if !asCSV {
+			tab.each = r.jsonRows(tab, sc)
+		} else if !r.openCSV(tab, sc, false) {
+			return
+		}
+		for row, at := range tab.each {
+			if at.line < 1 || int(at.line) > len(src.lines) || at.file != 1 {
+				t.Fatalf("a row at %v of %d lines", at, len(src.lines))
+			}
+			for _, name := range tab.names {
+				if asCSV && row[name] == nil {
+					t.Fatalf("the row at %v has no %q", at, name)
+				}
+			}
+			for name, v := range row {
+				if v.node == nil || name == "" && asCSV {
+					t.Fatalf("column %q: %+v", name, v)
+				}
+			}
+		}
+		for _, p := range r.problems.sorted() {
+			if p.At.File != "rows" || p.At.Line < 1 || p.At.Line > len(src.lines) || p.At.Col < 1 || p.At.Also == nil {
+				t.Fatalf("problem %+v", p)
+			}
+		}
+	})
+}

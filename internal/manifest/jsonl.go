@@ -81,7 +81,6 @@ func (j *jsonLine) next() (json.Token, pos, *flaw) {
 	}
 	const hint = `write one object a line, such as {"name": "dawn", "line": "The sun rises"}`
 	if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
-		at = j.at(max(0, int(wrong.Offset)-1))
 		return nil, at, &flaw{at, "not JSON: " + wrong.Error(), hint}
 	}
 	return nil, at, &flaw{at, "the line ends before its object does", hint}
@@ -89,7 +88,7 @@ func (j *jsonLine) next() (json.Token, pos, *flaw) {
 
 // at is the place of the first character at or after an offset that is no space, comma or colon.
 func (j *jsonLine) at(offset int) pos {
-	text := j.src.text[j.begin:j.src.end(j.line)]
+	text := bytes.TrimRight(j.src.text[j.begin:j.src.end(j.line)], "\r\n")
 	for offset < len(text) && bytes.IndexByte([]byte(" \t\r\n,:"), text[offset]) >= 0 {
 		offset++
 	}

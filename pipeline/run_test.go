@@ -379,10 +379,11 @@ func TestNothingIsBoughtAfterTheSignal(t *testing.T) {
 		w.limits = 30 * time.Second // for each submit's turn
 		following, signal := context.WithCancelCause(t.Context())
 		time.AfterFunc(45*time.Second, func() { signal(Errorf(CodeInterrupted, "SIGINT")) })
-		var bought int
-		time.AfterFunc(45*time.Second+time.Millisecond, func() { bought = len(w.bought()) })
+		atSignal := make(chan int, 1)
+		time.AfterFunc(45*time.Second+time.Millisecond, func() { atSignal <- len(w.bought()) })
 		start := time.Now()
 		s := w.runUntil(t, t.Context(), following, items(20), nil)
+		bought := <-atSignal
 		if took := time.Since(start); took > 50*time.Second || len(w.bought()) != bought || bought == 0 {
 			t.Errorf("%d bought at the signal, %d at the end, after %v; totals %+v", bought, len(w.bought()), took, s.Totals)
 		}

@@ -20,6 +20,8 @@ func runBare(role string, args []string) error {
 			return err
 		}
 		return bareCopy(os.Stdin, atOnce)
+	case "make":
+		return bareMake(args[0], args[1], args[2])
 	}
 	return fmt.Errorf("no such role: %q", role)
 }

@@ -143,7 +143,12 @@ func (l *limiter) forget(now time.Time) {
 	for old < len(l.sent) && now.Sub(l.sent[old]) >= window {
 		old++
 	}
-	l.sent = slices.Delete(l.sent, 0, old)
+	l.sent = l.sent[old:]
+}
+
+// price is what a request costs, against one of the documented limit: less where more are allowed, down to a fiftieth.
+func (l *limiter) price() float64 {
+	return min(1, max(0.02, float64(defaultRequestsPerMinute)/float64(l.n)))
 }
 
 // arm sets the timer; 0 stops it.

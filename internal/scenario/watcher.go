@@ -196,7 +196,8 @@ func (w *watcher) pause(o *watch) time.Duration {
 		jobs = append(jobs, p)
 	}
 	w.mu.Unlock()
-	return time.Until(o.looked.Add(gap(jobs, worth(len(jobs), load, o.quiet))))
+	price := w.c.limiter.price()
+	return time.Until(o.looked.Add(gap(jobs, price*worth(len(jobs), load, o.quiet), time.Duration(price*float64(shortestGap)))))
 }
 
 // A prospect is what is known of when a job will end.
@@ -219,18 +220,19 @@ func worth(jobs int, load float64, quiet int) float64 {
 	return seconds * (1 + 2*load*load) * (1 + 0.1*float64(min(quiet, 5)))
 }
 
-// gap is the time from the last look to the next: until the jobs that have ended by then are expected to have
-// waited for that many seconds together.
-func gap(jobs []prospect, worth float64) time.Duration {
-	const step = 250 * time.Millisecond
+// gap is the time from the last look to the next, at least the shortest: until the jobs that have ended by then are
+// expected to have waited for that many seconds together.
+func gap(jobs []prospect, worth float64, shortest time.Duration) time.Duration {
+	step := min(250*time.Millisecond, shortest)
 	waited := 0.0
 	for t := step; t < longestGap; t += step {
 		for _, j := range jobs {
 			waited += j.law.ended(j.since, j.age+t) * step.Seconds()
 		}
 		if waited >= worth {
-			return max(t, shortestGap)
+			return max(t, shortest)
 		}
+		step = max(step, min(t/8, 250*time.Millisecond))
 	}
 	return longestGap
 }
@@ -256,6 +258,15 @@ func (w *watcher) look(o *watch) {
 			strays = refs // there is no listing to be had: ask for each
 		default:
 			strays, news = w.compare(o, refs, page, next != "")
+		}
+		// A further page is worth many requests for single jobs, where so many have been pushed off the first.
+		for len(strays) > byIDALook && next != "" && w.c.limiter.load() < 0.5 {
+			if page, next, err = w.c.page(o.ctx, next, forWatch); err != nil {
+				break // what this page would have told is asked for by id
+			}
+			var more bool
+			strays, more = w.compare(o, strays, page, next != "")
+			news = news || more
 		}
 		w.longestFirst(strays)
 	}
@@ -374,8 +385,12 @@ func (w *watcher) learn(j *watched, job pipeline.Job) {
 		return
 	}
 	took := job.UpdatedAt.Sub(job.CreatedAt)
-	if (job.CreatedAt.IsZero() || took <= 0) && !j.running.IsZero() {
+	switch told := !job.CreatedAt.IsZero() && !job.UpdatedAt.IsZero(); {
+	case told && took > 0:
+	case !j.running.IsZero():
 		took = time.Since(j.submitted)
+	case told && took == 0:
+		took = time.Millisecond // as long as the API's clock has no smaller unit
 	}
 	w.c.durations.learn(j.ref.Model, took)
 }

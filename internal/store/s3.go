@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"dailies/pipeline"
@@ -38,7 +37,7 @@ type bucket struct {
 func openBucket(ctx context.Context, name, prefix string, o Options) (*bucket, error) {
 	load := o.AWS
 	if load == nil {
-		load = func(ctx context.Context) (aws.Config, error) { return config.LoadDefaultConfig(ctx) }
+		load = defaultAWS
 	}
 	cfg, err := load(ctx)
 	if err != nil {

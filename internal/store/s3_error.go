@@ -125,6 +125,10 @@ func haveCredentials(ctx context.Context, cfg aws.Config) error {
 	if r, ok := refusals[codeOf(err)]; ok {
 		return &pipeline.Error{Code: pipeline.CodeDestinationDenied, Message: "the AWS credentials were refused: " + r.what, Hint: r.hint, Err: err}
 	}
+	if e, ok := errors.AsType[identityError](err); ok {
+		return &pipeline.Error{Code: pipeline.CodeDestinationDenied, Message: "no AWS credentials: " + e.Error(), Err: err,
+			Hint: "the job needs permissions: id-token: write, and AWS_ROLE_ARN a role that trusts this repository"}
+	}
 	return &pipeline.Error{Code: pipeline.CodeDestinationDenied, Message: "no AWS credentials were found", Hint: credentialsHint, Err: err}
 }
 

@@ -43,7 +43,7 @@ func Gallery(w io.Writer, run Run, s *pipeline.Summary) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	whole := pageOf(run, s)
 	whole.Style, whole.Script = template.CSS(style), template.JS(script)
-	whole.Policy = fmt.Sprintf("default-src 'none'; img-src 'self' file:; media-src 'self' file:; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'",
+	whole.Policy = fmt.Sprintf("default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'",
 		digest(style), digest(script))
 	if err := page.ExecuteTemplate(out, "head", whole); err != nil {
 		return err

@@ -18,7 +18,7 @@ const keepPicks = () => {
   } catch { /* as above */ }
 };
 
-const pickable = cards.filter((card) => card.dataset.job && ["delivered", "reused", "failed"].includes(card.dataset.status));
+const pickable = cards.filter((card) => card.dataset.job && ["delivered", "reused", "rejected", "failed"].includes(card.dataset.status));
 const hasFiles = (card) => $(".files", card) !== null;
 const pickOf = (card) => jobs.get(card.dataset.job);
 const buttons = (card) => {

@@ -37,6 +37,17 @@ func List() []string {
 	return names
 }
 
+// About is what a starter says of itself in its first sentence; empty when there is no such starter.
+func About(starter string) string {
+	text, err := starters.ReadFile(path.Join("starters", starter+".yaml"))
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(string(text), "# "), "\n")
+	first, _, _ = strings.Cut(first, ". ")
+	return strings.TrimSuffix(first, ".")
+}
+
 // Starter is the text of the first starter for a batch. See Named.
 func Starter(batch string) ([]byte, error) { return Named(First, batch) }
 

@@ -2,6 +2,7 @@ package manifests_test
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 )
 
 func TestStarters(t *testing.T) {
-	if len(manifests.List()) == 0 || manifests.List()[0] != manifests.First {
+	if want := []string{"character", "cutscene", manifests.First, "icons", "image-to-video", "music", "sprites"}; !slices.Equal(manifests.List(), want) {
 		t.Fatalf("starters %v", manifests.List())
 	}
 	for _, name := range manifests.List() {
@@ -17,18 +18,21 @@ func TestStarters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if about := manifests.About(name); about == "" || len(about) > 110 || strings.Contains(about, "#") {
+			t.Errorf("starter %s is about %q", name, about)
+		}
 		for _, want := range []string{"\nversion: 1\n", "\nbatch: dragon-realm", "dragon-realm.yaml"} {
 			if !strings.Contains(string(text), want) {
 				t.Errorf("starter %s does not hold %q", name, want)
 			}
 		}
-		for _, no := range []string{"{{", "}}", "refs/", "\t"} {
+		for _, no := range []string{"{{", "refs/", "\t"} {
 			if strings.Contains(string(text), no) {
 				t.Errorf("starter %s holds %q", name, no)
 			}
 		}
 	}
-	for starter, batch := range map[string]string{"none": "b", manifests.First: "Not A Name"} {
+	for starter, batch := range map[string]string{"none": "b", manifests.First: "Not A Name", "../veo": "b"} {
 		if _, err := manifests.Named(starter, batch); err == nil || !strings.Contains(err.Error(), "first") && !strings.Contains(err.Error(), "a-z") {
 			t.Errorf("%s, %s: %v", starter, batch, err)
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,16 +16,25 @@ import (
 )
 
 func (a *app) initCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "init [NAME]", Short: "Write a starter manifest that validates", Args: cobra.MaximumNArgs(1),
-		Long: "Writes NAME.yaml, a commented manifest to start from. An existing file is left alone.",
+	starter, list := "", false
+	cmd := &cobra.Command{
+		Use: "init [NAME] [flags]", Short: "Write a starter manifest that validates", Args: cobra.MaximumNArgs(1),
+		Long: `Writes NAME.yaml, a commented manifest to start from. An existing file is left alone. The starters are:
+
+` + starterList(),
+		Example: `  dailies init my-night
+  dailies init hud-icons --starter icons`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if list {
+				_, err := io.WriteString(a.Stdout, starterList())
+				return err
+			}
 			name := "my-batch"
 			if len(args) == 1 {
 				name = strings.TrimSuffix(strings.TrimSuffix(args[0], ".yaml"), ".yml")
 			}
 			batch := filepath.Base(name)
-			starter, err := manifests.Starter(batch)
+			text, err := manifests.Named(starter, batch)
 			if err != nil {
 				return usagef(cmd, "%w", err)
 			}
@@ -36,7 +46,7 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return usagef(cmd, "%w", err)
 			}
-			_, err = f.Write(starter)
+			_, err = f.Write(text)
 			if closeErr := f.Close(); err == nil {
 				err = closeErr
 			}
@@ -50,4 +60,17 @@ func (a *app) initCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&starter, "starter", manifests.First, "what to start from: "+strings.Join(manifests.List(), ", "))
+	cmd.Flags().BoolVar(&list, "starters", false, "list the starters")
+	_ = cmd.RegisterFlagCompletionFunc("starter", cobra.FixedCompletions(manifests.List(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// starterList is a line for each starter: its name, and what it says of itself first.
+func starterList() string {
+	var b strings.Builder
+	for _, name := range manifests.List() {
+		fmt.Fprintf(&b, "  %-16s %s\n", name, manifests.About(name))
+	}
+	return b.String()
 }

@@ -196,7 +196,11 @@ func (r *reader) checkVarName(e *entry) bool {
 	if varName.MatchString(e.key) {
 		return true
 	}
-	r.problem(e.at, fmt.Sprintf("%q cannot be a name", e.key), "names are made of letters, digits, dash and underscore, and begin with a letter")
+	hint := "names are made of letters, digits, dash and underscore, and begin with a letter"
+	if e.value.kind == null && strings.Contains(e.key, " ") { // the rest of a text that was cut at its comma
+		hint = "inside { }, a text with a comma in it goes between double quotes"
+	}
+	r.problem(e.at, fmt.Sprintf("%q cannot be a name", e.key), hint)
 	return false
 }
 

@@ -35,7 +35,7 @@ var (
 // show every payload bought once, and the destination every asset, byte for byte.
 func TestKills(t *testing.T) {
 	t.Parallel()
-	kills, each, workers := 20, 3, 8 // most of a batch is waiting
+	kills, each, workers := 16, 2, 8 // most of a batch is waiting
 	if *soak {
 		kills, each, workers = 220, 8, 12
 	}

@@ -98,12 +98,22 @@ func (l *Ledger) lock(ctx context.Context, who Holder, o LockOptions, file strin
 	k := &Lock{l: l, file: file, o: o, lost: make(chan struct{}), ended: make(chan struct{}),
 		note: note{Schema: lockSchema, Holder: who, Part: o.Part.noted(), StartedAt: time.Now().UTC(), LeaseS: o.Lease.Seconds()}}
 	if err := k.take(ctx); err != nil {
+		k.disown(ctx)
 		return nil, err
 	}
 	beating, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	k.cancel = cancel
 	go k.beat(beating)
 	return k, nil
+}
+
+// disown removes our note where it came to be written although its answer did not come: nobody is behind it.
+func (k *Lock) disown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.o.Every)
+	defer cancel()
+	if there, _, err := k.l.lockNote(ctx, k.file); err == nil && there != nil && there.Holder == k.note.Holder {
+		_ = k.l.blobs.Remove(ctx, k.file) // else the lease ends it
+	}
 }
 
 // take writes our note where none is, or over one that has nobody behind it.

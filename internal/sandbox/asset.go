@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -187,15 +188,16 @@ func (o *output) properties(size int64, j *job) map[string]any {
 	if o.Seconds > 0 {
 		p["duration"] = o.Seconds
 	}
-	switch o.Form {
-	case mp4:
-		p["frameRate"], p["nbFrames"], p["codecName"] = clipRate, int(o.Seconds*clipRate), "h264"
+	switch {
+	case o.Form == mp4 && o.Seconds > 0:
+		frames := base(o.Seconds) * clipRate
+		p["frameRate"], p["nbFrames"], p["codecName"] = math.Round(frames/o.Seconds*100)/100, int(frames), "h264"
 		p["bitrate"] = int64(float64(size) * 8 / o.Seconds)
-	case wav:
+	case o.Form == wav:
 		p["sampleRate"], p["channels"], p["codecName"] = sampleRate, 1, "pcm_s16le"
-	case glb:
+	case o.Form == glb:
 		p["faceCount"], p["vertexCount"], p["format"] = meshFaces, meshFaces*3, "glb"
-	case txt:
+	case o.Form == txt:
 		text := j.prompt()
 		p["preview"] = cut(text, 1024)
 		p["hasFullPreview"] = utf8.RuneCountInString(text) <= 1024

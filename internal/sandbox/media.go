@@ -87,14 +87,16 @@ func (s *Server) outputs(model *contract, v values, thumbnailFirst bool) []outpu
 	case mp4:
 		shape := clipShape(aspect(v))
 		seconds := 2.0
-		if n, ok := v.number("duration"); ok && n >= 6 {
-			seconds = 4
+		if n, ok := v.number("duration"); ok && n > 0 {
+			seconds = min(max(1, n), 60)
 		}
 		add(output{Form: f, W: shape.w, H: shape.h, Seconds: seconds, Sound: v.flag("generateAudio") || v.flag("keepAudio")})
 	case wav:
 		seconds := 4.0
-		if n, ok := v.number("duration"); ok && n > 0 {
-			seconds = min(max(1, n), 6)
+		for _, name := range []string{"duration", "durationSeconds"} {
+			if n, ok := v.number(name); ok && n > 0 {
+				seconds = min(max(0.5, n), 30)
+			}
 		}
 		add(output{Form: f, Seconds: seconds})
 	case glb:
@@ -258,23 +260,6 @@ func (st *studio) remember(id string, make func() ([]byte, error)) ([]byte, erro
 		st.held -= len(old.bytes)
 	}
 	return b, nil
-}
-
-// clip is an embedded clip with its asset's id in a box that players skip, so that no two are the same.
-func clip(o *output, mark string) ([]byte, error) {
-	sound := "silent"
-	if o.Sound {
-		sound = "sound"
-	}
-	shape := clipShape(float64(o.W) / float64(o.H))
-	b, err := clips.ReadFile(fmt.Sprintf("media/%s-%.0fs-%s.mp4", shape.name, o.Seconds, sound))
-	if err != nil {
-		return nil, err
-	}
-	note := simulated(mark)
-	b = binary.BigEndian.AppendUint32(b, uint32(8+len(note)))
-	b = append(b, "free"...)
-	return append(b, note...), nil
 }
 
 // simulated is what every file says of itself.

@@ -36,16 +36,16 @@ func atoms(t *testing.T, b []byte) (names []string, bodies map[string][]byte) {
 func TestClips(t *testing.T) {
 	r := newRig(t, Options{RequestsPerMinute: -1, Concurrency: -1})
 	for _, tc := range []struct {
-		shape    string
-		w, h     int
-		seconds  int
-		sound    bool
-		duration string
+		shape   string
+		w, h    int
+		seconds int
+		sound   bool
 	}{
-		{"16:9", 640, 360, 8, true, "4"},
-		{"9:16", 360, 640, 8, false, "4"},
-		{"16:9", 640, 360, 4, true, "2"},
-		{"9:16", 360, 640, 4, false, "2"},
+		{"16:9", 640, 360, 8, true},
+		{"9:16", 360, 640, 8, false},
+		{"16:9", 640, 360, 6, true},
+		{"16:9", 640, 360, 4, true},
+		{"9:16", 360, 640, 4, false},
 	} {
 		a := r.made("model_veo3-1-fast", fmt.Sprintf(`{"prompt":"x","aspectRatio":"%s","duration":%d,"generateAudio":%v}`, tc.shape, tc.seconds, tc.sound))[0]
 		b := r.do("GET", a["url"].(string), "").body
@@ -56,14 +56,43 @@ func TestClips(t *testing.T) {
 		_, movie := atoms(t, bodies["moov"])
 		scale, length := binary.BigEndian.Uint32(movie["mvhd"][12:]), binary.BigEndian.Uint32(movie["mvhd"][16:])
 		p := a["properties"].(map[string]any)
-		if got := float64(length) / float64(scale); fmt.Sprint(p["duration"]) != tc.duration || math.Abs(got-float64(tc.seconds)/2) > 0.05 {
-			t.Errorf("%v s said, %v s in the file, want %s", p["duration"], got, tc.duration)
+		if got := float64(length) / float64(scale); fmt.Sprint(p["duration"]) != fmt.Sprint(tc.seconds) || math.Abs(got-float64(tc.seconds)) > 0.05 {
+			t.Errorf("%v s said, %v s in the file, want %d", p["duration"], got, tc.seconds)
 		}
 		if fmt.Sprintf("%v %v", p["width"], p["height"]) != fmt.Sprintf("%d %d", tc.w, tc.h) {
 			t.Errorf("%v by %v, want %d by %d", p["width"], p["height"], tc.w, tc.h)
 		}
 		if got := bytes.Contains(bodies["moov"], []byte("mp4a")); got != tc.sound || !bytes.Contains(bodies["moov"], []byte("avc1")) {
 			t.Errorf("sound %v, want %v", got, tc.sound)
+		}
+	}
+}
+
+// A clip lasts as long as it was asked to, by every clock in it, and its pictures are all there.
+func TestPace(t *testing.T) {
+	for _, seconds := range []float64{1, 2, 3, 4, 5, 10, 15} {
+		for _, o := range []output{{W: 640, H: 360, Seconds: seconds, Sound: true}, {W: 480, H: 480, Seconds: seconds}} {
+			b, err := clip(&o, "asset_x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, bodies := atoms(t, b)
+			movie := bodies["moov"]
+			_, parts := atoms(t, movie)
+			near := func(what string, got, want float64) {
+				if math.Abs(got-want) > 0.03 {
+					t.Errorf("%v s: the %s lasts %v s, want %v", seconds, what, got, want)
+				}
+			}
+			scale := func(head []byte, at int) float64 {
+				return float64(binary.BigEndian.Uint32(head[at+4:])) / float64(binary.BigEndian.Uint32(head[at:]))
+			}
+			near("film", scale(parts["mvhd"], 12), seconds)
+			trak := movie[bytes.Index(movie, []byte("trak"))-4:]
+			_, track := atoms(t, trak[8:binary.BigEndian.Uint32(trak)])
+			_, medium := atoms(t, track["mdia"])
+			near("track of pictures", scale(medium["mdhd"], 12), seconds)
+			near("track's place in the film", float64(binary.BigEndian.Uint32(track["tkhd"][20:]))/1000, seconds)
 		}
 	}
 }

@@ -28,24 +28,36 @@ func TestREADME(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(dir, "refs"), os.DirFS(filepath.Join(repo, "manifests", "refs"))); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "props.csv"), []byte("name,line\nchest,A chest of oak\nlamp,A brass lamp\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	_, url := startAPI(t, sandboxOptions())
 	s3 := s3test.Start(t)
 	s3.CreateBucket(t, "game-assets")
 	env := append(command(t, url).Env, s3.Env()...)
 
-	blocks := regexp.MustCompile("(?s)```(sh|yaml)\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	blocks := regexp.MustCompile("(?s)```(sh|yaml)( picks)?\n(.*?)```").FindAllStringSubmatch(string(text), -1)
 	commands, manifests := 0, 0
 	for _, b := range blocks {
-		if b[1] == "yaml" {
-			manifests++
-			name := filepath.Join(dir, "night.yaml")
-			if err := os.WriteFile(name, []byte(b[2]), 0o644); err != nil {
+		if b[1] == "yaml" && b[2] != "" {
+			if err := os.WriteFile(filepath.Join(dir, "picks.yaml"), []byte(b[3]), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			runREADME(t, dir, env, "dailies", "validate", "night.yaml")
 			continue
 		}
-		for line := range strings.Lines(b[2]) {
+		if b[1] == "yaml" {
+			manifests++
+			name := "night.yaml" // the first is the one that the commands are about
+			if manifests > 1 {
+				name = "props.yaml"
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(b[3]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			runREADME(t, dir, env, "dailies", "run", name, "--budget", "1000")
+			continue
+		}
+		for line := range strings.Lines(b[3]) {
 			args := strings.Fields(line)
 			commands++
 			switch {

@@ -78,6 +78,7 @@ type finding struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
 	Column  int    `json:"column"`
+	Also    string `json:"also,omitempty"` // the manifest's line for a row of a file, the row for a line of the manifest
 	Item    string `json:"item,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
@@ -86,7 +87,10 @@ type finding struct {
 func findings(problems []manifest.Problem) []finding {
 	found := make([]finding, len(problems))
 	for i, p := range problems {
-		found[i] = finding{p.At.File, p.At.Line, p.At.Col, p.Item, p.Message, p.Hint}
+		found[i] = finding{File: p.At.File, Line: p.At.Line, Column: p.At.Col, Item: p.Item, Message: p.Message, Hint: p.Hint}
+		if p.At.Also != nil {
+			found[i].Also = p.At.Also.String()
+		}
 	}
 	return found
 }

@@ -11,8 +11,7 @@ func Divide(items []*Item, n int) []int {
 	for i := range groups {
 		groups[i] = i
 	}
-	var first func(i int) int
-	first = func(i int) int {
+	first := func(i int) int {
 		for groups[i] != i {
 			groups[i] = groups[groups[i]]
 			i = groups[i]

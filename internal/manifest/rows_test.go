@@ -98,12 +98,12 @@ func TestRowsAsTabsAndJSONLines(t *testing.T) {
 
 // Cells are values as a manifest's plain ones are: numbers, true and false, references; an empty one is nothing.
 func TestCells(t *testing.T) {
-	m, err := withRows(t, "rows.csv", "Shot Name,line,seconds,loud,look\nOne,${style} rain,8,TRUE,\"multi\nline \"\"x\"\"\"\nTwo,007,,false,\n",
+	_, err := withRows(t, "rows.csv", "Shot Name,line,seconds,loud,look\nOne,${style} rain,8,TRUE,\"multi\nline \"\"x\"\"\"\nTwo,007,,false,\n",
 		"  - {from: rows.csv, id: \"shot-${id}\", matrix: {id: [1]}, model: veo-3.1, prompt: \"${Shot Name}: ${line}.${look}\", payload: {duration: \"${seconds}\", generateAudio: \"${loud}\"}}\n")
 	if err == nil || !strings.Contains(err.Error(), "taken by the row in line 2") {
 		t.Fatalf("%v", err)
 	}
-	m, err = withRows(t, "rows.csv", "id,Shot Name,line,seconds,loud,look\none,One,${style} rain,8,TRUE,\"multi\nline \"\"x\"\"\"\ntwo,Two,007,,false,\n",
+	m, err := withRows(t, "rows.csv", "id,Shot Name,line,seconds,loud,look\none,One,${style} rain,8,TRUE,\"multi\nline \"\"x\"\"\"\ntwo,Two,007,,false,\n",
 		"  - {from: rows.csv, id: \"shot-${id}-${side}\", matrix: {side: [l, r]}, repeat: 2, model: veo-3.1, prompt: \"${Shot Name}: ${line}.${look}\", payload: {duration: \"${seconds}\", generateAudio: \"${loud}\"}}\n")
 	if err != nil {
 		t.Fatal(report(err))

@@ -3,16 +3,19 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
 SEED        ?= 1
 
-.PHONY: help build test race bench soak fuzz check
+.PHONY: help build test test-browser race bench soak fuzz check
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## build ./bin/dailies
 	go build -trimpath -o bin/dailies .
 
 test: ## run every test, with the race detector, the real S3 server and the real binary
 	go test -race -parallel 8 -timeout 20m ./...
+
+test-browser: ## try the gallery in a real Chromium (apt-get install chromium); SCREENS=DIR saves pictures
+	go test -tags browser -timeout 5m -run '^TestGallery' ./internal/e2e $(if $(SCREENS),-screens $(abspath $(SCREENS)))
 
 race: test ## the same: tests always run with the race detector
 

@@ -22,7 +22,7 @@ const stageOf = (card, n) => {
   const video = $("video", look);
   if (video) {
     const player = make("video");
-    Object.assign(player, { src: video.src, controls: true, loop: true, playsInline: true, autoplay: !still.matches });
+    Object.assign(player, { src: look.href, controls: true, loop: true, playsInline: true, autoplay: !still.matches });
     player.setAttribute("aria-label", video.getAttribute("aria-label"));
     return player;
   }

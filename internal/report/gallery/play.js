@@ -3,12 +3,15 @@
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const near = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
-    if (isIntersecting) {
-      if (target.dataset.still) target.poster = target.dataset.still;
-      else target.preload = "metadata";
-    } else if (target.preload === "metadata" && target.paused) {
-      target.preload = "none";
-      target.load();
+    for (const video of $$("video", target)) {
+      if (isIntersecting) {
+        if (!video.hasAttribute("src")) video.src = video.closest(".look").href;
+        if (video.dataset.still) video.poster = video.dataset.still;
+        else video.preload = "metadata";
+      } else if (video.readyState > 0) {
+        video.removeAttribute("src"); // all that makes a browser give back what it has loaded
+        video.load();
+      }
     }
   }
 }, { rootMargin: "600px" });
@@ -23,7 +26,7 @@ const preview = (video, on) => {
   video.currentTime = 0;
 };
 for (const video of $$("main video")) {
-  near.observe(video);
+  near.observe(video.closest("article")); // which has a place also while what is in it is not drawn
   const look = video.closest(".look");
   look.addEventListener("pointerenter", (event) => {
     if (event.pointerType === "mouse" && !still.matches) preview(video, true);
@@ -38,9 +41,9 @@ for (const video of $$("main video")) {
   });
 }
 
-// One plays at a time.
+// One plays at a time. One that is about to play by itself is left alone: to pause it would be to stop it for good.
 document.addEventListener("play", (event) => {
-  for (const one of $$("video, audio")) if (one !== event.target) one.pause();
+  for (const one of $$("video, audio")) if (one !== event.target && !one.paused) one.pause();
 }, true);
 
 const playOrPause = (media) => {

@@ -6,7 +6,7 @@ SEED        ?= 1
 .PHONY: help build test test-browser race bench soak fuzz check
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 build: ## build ./bin/dailies
 	go build -trimpath -o bin/dailies .

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -79,7 +80,8 @@ func (r *reader) openTable(d *draft, e *entry) *table {
 	case ".xlsx", ".xls", ".ods", ".numbers":
 		return wrong(fmt.Sprintf("%s is a spreadsheet program's own file; from reads .csv, .tsv and .jsonl", name), saveAsCSV)
 	default:
-		return wrong(fmt.Sprintf("from reads .csv, .tsv and .jsonl files, not %q", name), saveAsCSV)
+		return wrong(fmt.Sprintf("from reads .csv, .tsv and .jsonl files, not %q", name),
+			cmp.Or(didYouMean(form, slices.Values([]string{".csv", ".tsv", ".jsonl"})), saveAsCSV))
 	}
 	f := r.find(name)
 	if f.wrong != "" {

@@ -163,6 +163,7 @@ func TestRowProblems(t *testing.T) {
 		{"a workbook under another name", "rows.csv", "PK\x03\x04\x14", plainItem, []string{"rows.csv:1:1 (m.yaml:5:5): this is a spreadsheet program's own file"}},
 		{"a workbook", "rows.xlsx", "PK\x03\x04\x14", strings.Replace(plainItem, "rows.csv", "rows.xlsx", 1), []string{"m.yaml:5:12: rows.xlsx is a spreadsheet program's own file | CSV UTF-8"}},
 		{"another form", "rows.txt", "x", strings.Replace(plainItem, "rows.csv", "rows.txt", 1), []string{`m.yaml:5:12: from reads .csv, .tsv and .jsonl files, not "rows.txt"`}},
+		{"a slip in the form", "rows.cvs", "x", strings.Replace(plainItem, "rows.csv", "rows.cvs", 1), []string{`m.yaml:5:12: from reads .csv, .tsv and .jsonl files, not "rows.cvs" | did you mean ".csv"?`}},
 		{"a control character", "rows.csv", "name,line\na,x\x00\n", plainItem, []string{"rows.csv:2:4 (m.yaml:5:5): a control character"}},
 		{"a file nobody has", "row.csv", "name\n", plainItem, []string{"m.yaml:5:12: no file rows.csv | did you mean \"row.csv\"?"}},
 		{"a file elsewhere", "rows.csv", "name\n", strings.Replace(plainItem, "rows.csv", "../rows.csv", 1), []string{"m.yaml:5:12: ../rows.csv is outside the manifest's folder"}},

@@ -23,7 +23,7 @@ func (r *run) walk(t *task) error {
 			return t.judged()
 		}
 		t.redo = true
-		r.notice(t, "%s: %s; made anew, %d of %d", t.it.ID, t.refusal().Message, t.rec.Rerolls+1, t.it.Expect.Rerolls)
+		r.notice(t, "%s; made anew, %d of %d", t.refusal().Message, t.rec.Rerolls+1, t.it.Expect.Rerolls)
 	}
 }
 

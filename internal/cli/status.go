@@ -78,6 +78,10 @@ func (a *app) status(cmd *cobra.Command, path string, f statusFlags, asJSON bool
 			state = "changed"
 		case r.State == pipeline.Broken && r.Error != nil:
 			state = "failed: " + string(r.Error.Code)
+		case r.State == pipeline.Stored:
+			if o := pipeline.Known(it, e); o.Err != nil { // delivered, and not what was wanted
+				state = string(o.Status)
+			}
 		}
 		if r.Cost != nil {
 			cost = r.Cost.String()

@@ -103,7 +103,7 @@ func (t table) paint(color, s string) string {
 
 func (t table) cause(c *cause) {
 	head := fmt.Sprintf("%s %s", pipeline.Count(len(c.outcomes), "item"), c.status)
-	if c.code != "" {
+	if c.code != "" && string(c.code) != string(c.status) {
 		head += ": " + string(c.code)
 	}
 	color := red

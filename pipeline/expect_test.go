@@ -218,6 +218,27 @@ func TestACloserLook(t *testing.T) {
 	})
 }
 
+// An item that is left out is judged by what is known of it: nobody looks closer, and nothing is said against it.
+func TestWhatIsLeftOutIsNotLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, its := newWorld(), items(2)
+		e := &eyes{world: w, see: func(int) Facts { return Facts{Width: 9, Blank: new(true)} }}
+		w.run(t, its, e.on)
+		its[0].Expect = &Expect{Checks: []Check{{Of: MeasureBlank, Written: "blank: false"}}}
+		its[1].Expect = atLeast(MeasureWidth, 10, 3)
+		s := w.run(t, its, func(c *Config) { e.on(c); c.Select = func(*Item) bool { return false } })
+		wantTotals(t, s, Totals{Items: 2, Reused: 1, Rejected: 1})
+		if e.examined > 0 || len(w.jobs) != 2 {
+			t.Errorf("%d unpacked, %d jobs", e.examined, len(w.jobs))
+		}
+		for i, want := range []Status{Reused, Rejected} {
+			if got := Known(its[i], Entry{Record: w.record(t, its[i].ID)}).Status; got != want {
+				t.Errorf("%s is known as %s", its[i].ID, got)
+			}
+		}
+	})
+}
+
 func TestPlanOfWhatWasRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, its := newWorld(), items(2)

@@ -7,7 +7,7 @@ import (
 
 // Known is what the ledger alone says of an item: nothing is asked of anybody, and nothing done.
 func Known(it *Item, e Entry) Outcome {
-	t := &task{it: it, rec: e.Record}
+	t := &task{it: it, rec: e.Record, left: true}
 	var err error = errLeftOut
 	status := Status("")
 	switch {

@@ -37,6 +37,7 @@ type session struct {
 	book    *ledger.Ledger
 	report  report.Run
 	watch   *watcher
+	fetcher *fetch.Fetcher
 }
 
 // open prepares a session; it must be closed.
@@ -103,10 +104,15 @@ func (s *session) close() {
 	}
 }
 
+// closeCall is how little of a link's life may be left as a download begins without people being told. Links live a
+// day or more.
+const closeCall = time.Hour
+
 // config is what the engine works with, as the settings say.
 func (s *session) config() pipeline.Config {
+	s.fetcher = fetch.New(fetch.Options{Notice: s.watch.notice})
 	c := pipeline.Config{
-		API: s.conn, Fetcher: fetch.New(fetch.Options{Notice: s.watch.notice}), Inspector: media.Inspector{}, Store: s.dest, Ledger: s.book,
+		API: s.conn, Fetcher: s.fetcher, Inspector: media.Inspector{}, Store: s.dest, Ledger: s.book,
 		Batch: s.m.Batch, RunID: s.report.ID, Realm: s.conn.realm,
 		Concurrency: s.concurrency, Budget: s.budget, Deadline: s.deadline, MaxFailures: s.maxFailures, OnLost: s.onLost,
 		Retry: s.retry, Select: s.selects, Elsewhere: s.elsewhere,
@@ -152,6 +158,9 @@ func (s *session) execute(ctx context.Context, c pipeline.Config, items []*pipel
 	c.Observe = watched.With(observe)
 	if summary, err = pipeline.Run(s.working, ctx, c, items); summary != nil {
 		exit = summary.ExitCode()
+	}
+	if asset, left, known := s.fetcher.Closest(); known && left < closeCall {
+		s.watch.notice(fmt.Sprintf("the closest call: the link of %s had %s left when its download began", asset, left.Round(100*time.Millisecond)))
 	}
 	watched.End(ctx, summary, exit)
 	finish()

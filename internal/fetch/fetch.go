@@ -48,6 +48,8 @@ type Fetcher struct {
 	stall  time.Duration
 	policy retry.Policy
 	notice func(string)
+
+	closest closest
 }
 
 var _ pipeline.Fetcher = (*Fetcher)(nil)
@@ -92,6 +94,10 @@ func newTransport() *http.Transport {
 		DisableCompression:     true,
 	}
 }
+
+// Closest is the download that began with the least time left before its link expired, and how much that was; false
+// when no link told.
+func (f *Fetcher) Closest() (asset string, left time.Duration, known bool) { return f.closest.get() }
 
 // CloseIdleConnections lets go of connections kept for later streams.
 func (f *Fetcher) CloseIdleConnections() { f.client.CloseIdleConnections() }

@@ -181,6 +181,7 @@ func (s *stream) connect() error {
 	if f != nil {
 		return s.lose(f)
 	}
+	s.f.closest.note(s.asset)
 	return nil
 }
 

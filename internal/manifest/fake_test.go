@@ -66,8 +66,8 @@ func (c contract) PriceShape(p map[string]any) string {
 
 func (c contract) Check(payload map[string]any) pipeline.Checked {
 	out := pipeline.Checked{Payload: maps.Clone(payload)}
-	if seed, ok := c.inputs["seed"]; ok && payload["seed"] == nil {
-		out.TakesSeed, out.SeedMax = true, int64(cmp.Or(seed.max, 1<<31-1))
+	if seed, ok := c.inputs["seed"]; ok {
+		out.TakesSeed, out.SeedMax = payload["seed"] == nil, int64(cmp.Or(seed.max, 1<<31-1))
 	}
 	problem := func(onKey bool, message string, path ...any) {
 		out.Problems = append(out.Problems, pipeline.Finding{Path: path, OnKey: onKey, Message: message})

@@ -245,9 +245,6 @@ func (r *reader) finish(one drawn, sc *scope, m *model, inputs *node, n int) {
 			r.notes.add(one.at, sc.other(one.at), item.ID, "repeat with a seed in the payload makes the same thing again and again", "leave the seed out: each repetition gets its own")
 		}
 	}
-	if _, has := checked.Payload[seedInput]; has && item.Expect != nil && item.Expect.Rerolls > 0 {
-		item.SeedMax = seedMax(m.contract, payload) // what is made anew gets another seed
-	}
 	look := finder{payload: payload, inputs: inputs, sc: sc, r: r}
 	for _, f := range checked.Problems {
 		if at, ok := look.place(f.Path, f.OnKey); ok {
@@ -537,13 +534,6 @@ func (r *reader) seeded(id string, payload map[string]any, c pipeline.Contract, 
 	with := maps.Clone(payload)
 	with[seedInput] = json.Number(strconv.FormatUint(seed, 10))
 	return c.Check(with), true
-}
-
-// seedMax is the largest seed the model takes, whatever the payload says of it.
-func seedMax(c pipeline.Contract, payload map[string]any) int64 {
-	open := maps.Clone(payload)
-	delete(open, seedInput)
-	return c.Check(open).SeedMax
 }
 
 // line is how messages call the place of an item.

@@ -3,7 +3,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
 SEED        ?= 1
 
-.PHONY: help build test test-browser race bench soak fuzz check
+.PHONY: help build test test-browser race bench bench-peers soak fuzz check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,10 @@ bench: ## print every benchmark
 
 soak: ## attack for five minutes: kills, faults, lost answers; SEED=1 chooses
 	go test -count=1 -timeout 15m -run '^(TestKills|TestSweep)' -v ./internal/e2e -soak -seed $(SEED)
+
+bench-peers: ## one GiB beside curl, aws, aria2c and rclone, as far as they are installed
+	@for t in curl aws aria2c rclone; do command -v $$t >/dev/null || echo "$$t is missing: apt-get install curl awscli aria2 rclone"; done
+	DAILIES_PEERS=1 go test -run '^$$' -bench Peers -benchtime 2x -timeout 30m ./internal/e2e
 
 fuzz: ## fuzz every target for FUZZTIME (30s) each
 	@for p in $$(go list ./...); do \

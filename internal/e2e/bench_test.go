@@ -184,7 +184,11 @@ func spend(b *testing.B, cmd *exec.Cmd) usage {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			most = max(most, peakOf(cmd.Process.Pid))
+			now := peakOf(cmd.Process.Pid)
+			if cmd.SysProcAttr != nil { // it leads a group
+				now = crowdPeak(cmd.Process.Pid)
+			}
+			most = max(most, now)
 			select {
 			case <-tick.C:
 			case <-over:

@@ -52,9 +52,11 @@ items:
 type strikes struct {
 	calls, moves map[int]string
 
+	loses int // the answer to every so manieth submit; 0 loses none
+
 	mu           sync.Mutex
 	asked, moved int
-	submits      int // strikes at submits that never arrived
+	submits      int
 }
 
 func (s *strikes) atAPI(r *http.Request) string {
@@ -62,8 +64,10 @@ func (s *strikes) atAPI(r *http.Request) string {
 	defer s.mu.Unlock()
 	fault := s.calls[s.asked]
 	s.asked++
-	if kindOf(r) == "submit" && (fault == "reset-before" || fault == "hang" || fault == "500" || fault == "502") {
-		s.submits++
+	if s.loses > 0 && kindOf(r) == "submit" {
+		if s.submits++; s.submits%s.loses == 0 {
+			return "reset-after"
+		}
 	}
 	return fault
 }
@@ -219,9 +223,10 @@ func readItems(t *testing.T, text string) []*pipeline.Item {
 	return m.Items
 }
 
-func newStage(t *testing.T, items []*pipeline.Item) *stage {
+func newStage(t *testing.T, items []*pipeline.Item, faults *sandbox.Faults) *stage {
 	t.Helper()
 	o := sandboxOptions()
+	o.Faults = faults
 	o.Pace, o.AssetBytes, o.Log = 1, func(string) int64 { return 5000 }, nil
 	api, err := sandbox.New(o)
 	if err != nil {
@@ -303,7 +308,7 @@ func TestSweep(t *testing.T) {
 	items := readItems(t, swept)
 	var asked, moved int
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, items)
+		s := newStage(t, items, nil)
 		for _, problem := range s.finish(t) {
 			t.Fatal(problem)
 		}
@@ -315,7 +320,7 @@ func TestSweep(t *testing.T) {
 	strike := func(name string, api, dest map[int]string) {
 		cases++
 		synctest.Test(t, func(t *testing.T) {
-			s := newStage(t, items)
+			s := newStage(t, items, nil)
 			s.strikes = &strikes{calls: api, moves: dest}
 			for _, problem := range s.finish(t) {
 				t.Errorf("%s: %s", name, problem)

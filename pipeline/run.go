@@ -88,15 +88,16 @@ type run struct {
 	Config
 	working, following, buying context.Context
 
-	tasks  []*task
-	byID   map[string]*task
-	slots  *slots
-	budget *budget
-	quotes *quotes
-	inputs *inputs
-	lost   *lost
-	flow   chan struct{} // a token for each asset flowing
-	unpack sync.Mutex    // one file is unpacked at a time: a picture takes the memory of all its pixels
+	tasks    []*task
+	outcomes []Outcome // of the tasks, in their order
+	byID     map[string]*task
+	slots    *slots
+	budget   *budget
+	quotes   *quotes
+	inputs   *inputs
+	lost     *lost
+	flow     chan struct{} // a token for each asset flowing
+	unpack   sync.Mutex    // one file is unpacked at a time: a picture takes the memory of all its pixels
 
 	mu       sync.Mutex
 	ready    chan *task
@@ -128,11 +129,11 @@ type task struct {
 	slot bool // it holds one
 	// resubmitted: no job showed up for a submit whose answer was lost, so this run submits it again.
 	resubmitted bool
-	reserved    CU // set aside for a purchase that is not settled
-	inherited   CU // what earlier runs paid, or may have paid, for the purchase the record is about
-	quoted      CU // of the submits this run made
-	spent       CU // by this run
-	outcome     Outcome
+	reserved    CU       // set aside for a purchase that is not settled
+	inherited   CU       // what earlier runs paid, or may have paid, for the purchase the record is about
+	quoted      CU       // of the submits this run made
+	spent       CU       // by this run
+	outcome     *Outcome // in the summary
 }
 
 // Run makes items, and answers for every one of them. It stops buying and following when following ends, and drops
@@ -184,9 +185,8 @@ func Run(ctx, following context.Context, c Config, items []*Item) (*Summary, err
 	g.Wait() // its first error is the cause buying ended with, unless a signal came sooner
 
 	s.FinishedAt = time.Now().UTC()
-	s.Outcomes = make([]Outcome, len(r.tasks))
-	for i, t := range r.tasks {
-		s.Outcomes[i] = t.outcome
+	s.Outcomes = r.outcomes
+	for _, t := range r.tasks {
 		s.Totals.add(t)
 	}
 	if s.Totals.Delivered+s.Totals.Reused < s.Totals.Items {
@@ -290,7 +290,8 @@ func (r *run) recall(items []*Item) (map[string]Entry, error) {
 			r.API.Learn(e.Record.Model, e.Record.FinishedAt.Sub(e.Record.SubmittedAt))
 		}
 	}
-	for _, it := range items {
+	r.outcomes = make([]Outcome, len(items))
+	for i, it := range items {
 		e := entries[it.ID]
 		elsewhere := r.Elsewhere != nil && r.Elsewhere(it)
 		t := &task{it: it, place: len(r.tasks), rec: e.Record, version: e.Version, left: elsewhere || r.Select != nil && !r.Select(it)}
@@ -311,6 +312,7 @@ func (r *run) recall(items []*Item) (map[string]Entry, error) {
 		if !t.left {
 			r.selected++
 		}
+		t.outcome = &r.outcomes[i]
 		r.tasks = append(r.tasks, t)
 		r.byID[it.ID] = t
 	}
@@ -392,8 +394,8 @@ func (r *run) begin() {
 
 // answer settles what became of an item, tells those who wait for it, and those who watch.
 func (r *run) answer(t *task, err error) {
-	t.outcome = r.outcomeOf(t, err)
-	r.emit(Event{Kind: EventDone, Item: t.it, Stage: StageDone, Outcome: &t.outcome})
+	*t.outcome = r.outcomeOf(t, err)
+	r.emit(Event{Kind: EventDone, Item: t.it, Stage: StageDone, Outcome: t.outcome})
 	r.money()
 
 	r.mu.Lock()

@@ -144,6 +144,7 @@ func (l *Ledger) read(ctx context.Context, key, id string) (pipeline.Entry, erro
 	rec, err := decode(data)
 	if err == nil {
 		err = check(rec, id, l.realm)
+		rec.Realm = l.realm // the same words, and one copy of them
 	}
 	if err != nil {
 		return pipeline.Entry{Version: version, Damaged: l.damaged(key, err)}, nil

@@ -146,9 +146,9 @@ func (l *limiter) forget(now time.Time) {
 	l.sent = l.sent[old:]
 }
 
-// price is what a request costs, against one of the documented limit: less where more are allowed, down to a fiftieth.
+// price is what a request costs, against one of the documented limit: less where more are allowed, down to a tenth.
 func (l *limiter) price() float64 {
-	return min(1, max(0.02, float64(defaultRequestsPerMinute)/float64(l.n)))
+	return min(1, max(0.1, float64(defaultRequestsPerMinute)/float64(l.n)))
 }
 
 // arm sets the timer; 0 stops it.

@@ -88,6 +88,7 @@ func (r *run) settle(t *task) error {
 	settled := r.API.Clock().Add(grace) // and not from the intent: the request may have waited for its turn long after it
 	r.stage(t, StageSettle)
 	var trouble error
+	failed := 0 // looks in a row
 	for attempt := 1; ; attempt++ {
 		job, found, looked, err := r.lost.find(r.following, t)
 		switch {
@@ -95,11 +96,13 @@ func (r *run) settle(t *task) error {
 			return r.adopt(t, job)
 		case err != nil:
 			trouble = err
-			if attempt >= callPolicy.Attempts && r.API.Clock().After(settled) || !AsError(err).Code.Traits().Retry {
+			if failed++; failed >= callPolicy.Attempts && r.API.Clock().After(settled) || !AsError(err).Code.Traits().Retry {
 				return unknown(t, "its job could not be looked for: "+err.Error(), "")
 			}
 		case looked.After(settled):
 			return r.giveUp(t, grace)
+		default:
+			failed = 0
 		}
 		wait := settlePolicy.Wait(attempt, 0)
 		if left := settled.Sub(r.API.Clock()); left > 0 {

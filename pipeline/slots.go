@@ -97,9 +97,9 @@ func (s *slots) serve() {
 	}
 }
 
-// mayFly is how many submits may be in the air: as many as have landed, within bounds. The lock is held.
+// mayFly is how many submits may be in the air: half as many as have landed, within bounds. The lock is held.
 func (s *slots) mayFly() int {
-	return min(max(s.inFlight-s.inAir, slotsInAirLeast), slotsInAirMost)
+	return min(max((s.inFlight-s.inAir)/2, slotsInAirLeast), slotsInAirMost)
 }
 
 // next is the candidate with the most before him. The lock is held.

@@ -17,9 +17,10 @@ import (
 const (
 	bulkMost = 200 // ids a request; above it the whole call is refused [DOC]
 
-	// gathering is how long a bulk request waits for company. Jobs found ended by one look come here one by one,
-	// each once its record has been written.
-	gathering = 150 * time.Millisecond
+	// A bulk request waits for company: jobs found ended by one look come here one by one, each once its record has
+	// been written. The fewer requests there are to spare the longer it waits, for what several looks found.
+	gatherLeast = 50 * time.Millisecond
+	gatherMost  = 8 * time.Second
 )
 
 // original asks for URLs of the files as they were made, not of renditions [DOC].
@@ -113,11 +114,18 @@ func (q *bulk) begin() {
 		defer close(b.done)
 		select {
 		case <-b.full:
-		case <-time.After(gathering):
+		case <-time.After(q.gathering()):
 		case <-b.ctx.Done():
 		}
 		b.assets, b.err = q.client.describe(b.ctx, func() []string { return q.take(b) })
 	})
+}
+
+// gathering is how long a batch stays open.
+func (q *bulk) gathering() time.Duration {
+	l := q.client.limiter
+	short := max(0, 1-1.5*float64(l.spare())/float64(l.n))
+	return gatherLeast + time.Duration(short*float64(gatherMost-gatherLeast))
 }
 
 // take closes the batch to newcomers and returns its ids.

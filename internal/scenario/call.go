@@ -110,6 +110,9 @@ func (c *Client) exchange(ctx context.Context, client *http.Client, rq call, lim
 		defer drain(resp.Body)
 		status = resp.StatusCode
 		c.hear(resp, began)
+		if resp.StatusCode != http.StatusTooManyRequests {
+			c.limiter.granted()
+		}
 		most := int64(maxAnswer)
 		if resp.StatusCode >= 300 {
 			most = maxErrorAnswer

@@ -24,15 +24,18 @@ func TestRequestsPerItem(t *testing.T) {
 		most            float64       // requests an item
 		seen            time.Duration // median time from a job's end to its being seen
 	}{
+		// Requests are scarce here.
 		{items: 200, inFlight: 10, median: 6 * time.Second, sigma: 0.3, most: 1.5, seen: 4 * time.Second},
-		{items: 200, inFlight: 10, median: 12 * time.Second, sigma: 0.5, most: 1.6, seen: 4 * time.Second},
-		{items: 200, inFlight: 10, median: 40 * time.Second, sigma: 0.4, most: 2.1, seen: 6 * time.Second},
-		{items: 200, inFlight: 10, median: 100 * time.Second, sigma: 0.4, most: 2.7, seen: 9 * time.Second},
-		{items: 1000, inFlight: 100, median: 40 * time.Second, sigma: 0.4, most: 1.3, seen: 8 * time.Second},
-		{items: 1000, inFlight: 100, median: 100 * time.Second, sigma: 0.4, most: 1.5, seen: 8 * time.Second},
-		{items: 1000, inFlight: 100, median: 240 * time.Second, sigma: 0.3, most: 1.7, seen: 8 * time.Second},
-		{items: 1, inFlight: 1, median: 100 * time.Second, sigma: 0.4, most: 30, seen: 12 * time.Second},
-		{items: 1, inFlight: 1, median: 6 * time.Second, sigma: 0.4, most: 6, seen: 3 * time.Second},
+		{items: 200, inFlight: 10, median: 12 * time.Second, sigma: 0.5, most: 2, seen: 2 * time.Second},
+		{items: 1000, inFlight: 100, median: 40 * time.Second, sigma: 0.4, most: 1.2, seen: 20 * time.Second},
+		{items: 1000, inFlight: 100, median: 100 * time.Second, sigma: 0.4, most: 1.8, seen: 4 * time.Second},
+		// Slots are, and requests are spent to free them.
+		{items: 200, inFlight: 10, median: 40 * time.Second, sigma: 0.4, most: 6, seen: 1200 * time.Millisecond},
+		{items: 200, inFlight: 10, median: 100 * time.Second, sigma: 0.4, most: 12, seen: time.Second},
+		{items: 1000, inFlight: 100, median: 240 * time.Second, sigma: 0.3, most: 3, seen: 3 * time.Second},
+		// Somebody waits for a single one.
+		{items: 1, inFlight: 1, median: 100 * time.Second, sigma: 0.4, most: 40, seen: 8 * time.Second},
+		{items: 1, inFlight: 1, median: 6 * time.Second, sigma: 0.4, most: 8, seen: 2 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%d at %d, %s", tt.items, tt.inFlight, tt.median), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -83,16 +84,17 @@ func (f *fakeAPI) answer(r *http.Request, body []byte) *http.Response {
 		return reply(200, map[string]any{"job": j.wire(now), "creativeUnitsCost": 1})
 	case path[0] == "jobs" && len(path) == 1:
 		rows := []any{}
-		for i := range min(f.pushed, pageSize) {
+		size, _ := strconv.Atoi(r.URL.Query().Get("pageSize"))
+		for i := range min(f.pushed, size) {
 			rows = append(rows, (&fakeJob{id: fmt.Sprintf("job_x%023d", i), model: "model_other", created: now, ends: now}).wire(now))
 		}
 		for _, j := range slices.Backward(f.jobs) {
-			if len(rows) < pageSize && !f.hidden[j.id] {
+			if len(rows) < size && !f.hidden[j.id] {
 				rows = append(rows, j.wire(now))
 			}
 		}
 		page := map[string]any{"jobs": rows}
-		if len(rows) == pageSize {
+		if len(rows) == size {
 			page["nextPaginationToken"] = "more"
 		}
 		return reply(200, page)

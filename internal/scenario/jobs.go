@@ -146,10 +146,10 @@ func (c *Client) job(ctx context.Context, id string, p priority) (pipeline.Job, 
 	return j, nil
 }
 
-// page asks for one page of generation jobs, newest first [CODE]; next is empty after the last.
-func (c *Client) page(ctx context.Context, token string, p priority) (jobs []pipeline.Job, next string, err error) {
+// page asks for one page of so many generation jobs, newest first [CODE]; next is empty after the last.
+func (c *Client) page(ctx context.Context, token string, size int, p priority) (jobs []pipeline.Job, next string, err error) {
 	rq := call{kind: "jobs", about: "list of jobs", priority: p, method: http.MethodGet, path: []string{"jobs"},
-		query: url.Values{"types": {"custom"}, "pageSize": {strconv.Itoa(pageSize)}}}
+		query: url.Values{"types": {"custom"}, "pageSize": {strconv.Itoa(size)}}}
 	if token != "" {
 		rq.query.Set("paginationToken", token)
 	}
@@ -177,7 +177,7 @@ func (c *Client) Jobs(ctx context.Context, since time.Time) iter.Seq2[pipeline.J
 		seen := make(map[string]bool)
 		for token := ""; !seen[token]; {
 			seen[token] = true
-			jobs, next, err := c.page(ctx, token, forAsset)
+			jobs, next, err := c.page(ctx, token, pageSize, forAsset)
 			if err != nil {
 				yield(pipeline.Job{}, err)
 				return

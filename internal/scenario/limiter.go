@@ -26,19 +26,27 @@ const window = time.Minute + time.Second
 // free: a request waits only when n others were sent within the last minute. (A token bucket of n would let nearly
 // 2n begin in the minute after a rest.)
 //
-// A twentieth of the requests is kept for watching: if submits could take all of them nobody would see the jobs
-// finish that they wait for.
+// A twentieth of the requests is kept from submits: if they could take all of them nobody would see the jobs finish
+// that they wait for, and nobody fetch what they made.
 type limiter struct {
 	n, reserve int
 
 	mu    sync.Mutex
-	sent  []time.Time // within the last window, oldest first
+	sent  []departure // within the last window, oldest first
 	queue [priorities][]*turn
 	timer *time.Timer // set while somebody waits
 	until time.Time   // nobody goes before
+	began time.Time   // when the first request was let go
 
-	strikes int       // refusals for the rate, in a row
+	strikes int       // refusals for the rate, with few other answers between them
 	struck  time.Time // when the last one was taken in
+	calm    int       // other answers since
+}
+
+// A departure is a request that was let go.
+type departure struct {
+	at time.Time
+	p  priority
 }
 
 // A turn is somebody's place in the queue.
@@ -74,7 +82,7 @@ func (l *limiter) wait(ctx context.Context, p priority) (time.Time, error) {
 	defer l.mu.Unlock()
 	if i := slices.Index(l.queue[p], t); i >= 0 {
 		l.queue[p] = slices.Delete(l.queue[p], i, i+1)
-	} else if i := slices.Index(l.sent, <-t.ready); i >= 0 { // its turn came as it left: give it back
+	} else if i := slices.Index(l.sent, departure{<-t.ready, p}); i >= 0 { // its turn came as it left: give it back
 		l.sent = slices.Delete(l.sent, i, i+1)
 	}
 	l.serve()
@@ -95,7 +103,10 @@ func (l *limiter) serve() {
 			l.arm(d)
 			return
 		}
-		l.sent = append(l.sent, now)
+		if l.began.IsZero() {
+			l.began = now
+		}
+		l.sent = append(l.sent, departure{now, p})
 		l.queue[p][0].ready <- now
 		l.queue[p] = l.queue[p][1:]
 	}
@@ -119,20 +130,20 @@ func (l *limiter) next() (priority, bool) {
 }
 
 func (l *limiter) room(p priority) int {
-	if p == forWatch {
-		return l.n
+	if p == forSubmit {
+		return l.n - l.reserve
 	}
-	return l.n - l.reserve
+	return l.n
 }
 
 // earliest is when a request of that kind may be sent if nothing else is. The lock is held.
 func (l *limiter) earliest(p priority) time.Time {
 	at := l.until
 	if over := len(l.sent) - l.room(p); over >= 0 {
-		at = later(at, l.sent[over].Add(window))
+		at = later(at, l.sent[over].at.Add(window))
 	}
 	if len(l.sent) > 0 {
-		at = later(at, l.sent[len(l.sent)-1].Add(l.spacing()))
+		at = later(at, l.sent[len(l.sent)-1].at.Add(l.spacing()))
 	}
 	return at
 }
@@ -140,15 +151,10 @@ func (l *limiter) earliest(p priority) time.Time {
 // forget drops what is older than the window.
 func (l *limiter) forget(now time.Time) {
 	old := 0
-	for old < len(l.sent) && now.Sub(l.sent[old]) >= window {
+	for old < len(l.sent) && now.Sub(l.sent[old].at) >= window {
 		old++
 	}
 	l.sent = l.sent[old:]
-}
-
-// price is what a request costs, against one of the documented limit: less where more are allowed, down to a tenth.
-func (l *limiter) price() float64 {
-	return min(1, max(0.1, float64(defaultRequestsPerMinute)/float64(l.n)))
 }
 
 // arm sets the timer; 0 stops it.
@@ -172,8 +178,8 @@ func (l *limiter) tick() {
 }
 
 const (
-	longestPause = 10 * time.Minute // whatever the API asks for
-	calmAfter    = 3 * time.Minute  // without a refusal for the rate, bursts are allowed again
+	longestPause  = 10 * time.Minute // whatever the API asks for
+	shortestPause = 2 * time.Second  // when it does not say
 )
 
 // refused takes in that a request, sent at the given moment, was turned away for the rate. All callers pause: for
@@ -185,18 +191,16 @@ func (l *limiter) refused(sent time.Time, asked time.Duration) time.Duration {
 	now := time.Now()
 	known := !sent.After(l.struck)
 	if !known {
-		if now.Sub(l.struck) > calmAfter {
-			l.strikes = 0
-		}
 		l.strikes++
 		l.struck = now
 	}
+	l.calm = 0
 	pause := min(asked, longestPause)
 	if asked <= 0 {
 		if known {
 			return 0
 		}
-		pause = min(5*time.Second<<min(l.strikes-1, 4), window)
+		pause = min(shortestPause<<min(l.strikes-1, 5), window)
 	}
 	until := now.Add(pause)
 	if !until.After(l.until) {
@@ -210,28 +214,51 @@ func (l *limiter) refused(sent time.Time, asked time.Duration) time.Duration {
 	return pause
 }
 
+// granted takes in an answer that was no refusal for the rate. A fifth of a minute's worth of them in a row, and the
+// refusals before them are forgotten.
+func (l *limiter) granted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calm++; l.calm >= max(1, l.n/5) && l.strikes > 0 {
+		l.strikes = 0
+		l.serve()
+	}
+}
+
 // spacing is the least time between two requests: none normally, an even share of the minute after a refusal, and
 // twice that after each further one. The lock is held.
 func (l *limiter) spacing() time.Duration {
-	if l.strikes == 0 || time.Since(l.struck) > calmAfter {
+	if l.strikes == 0 {
 		return 0
 	}
 	return window / time.Duration(l.n) << min(l.strikes-1, 3)
 }
 
-// load is how much of the minute's requests is spoken for, 0 to 1: sent already, or waited for.
-func (l *limiter) load() float64 {
+// spare is how many requests a minute there are for watching, going by what anything else has needed in the last one,
+// or needs at the pace of the first. While submits wait for their turn that is only what they may not take. It is at
+// least 1.
+func (l *limiter) spare() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.forget(time.Now())
-	if time.Now().Before(l.until) {
-		return 1
+	now := time.Now()
+	l.forget(now)
+	submits, others := 0, 0
+	for _, d := range l.sent {
+		switch d.p {
+		case forSubmit:
+			submits++
+		case forAsset:
+			others++
+		}
 	}
-	used := len(l.sent)
-	for p := range forWatch {
-		used += len(l.queue[p])
+	if len(l.queue[forSubmit]) > 0 || now.Before(l.until) {
+		return max(1, l.reserve-others)
 	}
-	return min(1, float64(used)/float64(l.n-l.reserve))
+	needed := submits + others + len(l.queue[forAsset])
+	if age := now.Sub(l.began); age < window {
+		needed = int(float64(needed) * window.Seconds() / max(age, window/6).Seconds())
+	}
+	return max(1, l.n-needed)
 }
 
 func later(a, b time.Time) time.Time {

@@ -88,8 +88,8 @@ func TestLimiterBurstIsFree(t *testing.T) {
 		if d := time.Since(start); d != 0 {
 			t.Errorf("the first hundred took %s", d)
 		}
-		if l.load() != 1 {
-			t.Errorf("load is %g", l.load())
+		if n := l.spare(); n != 1 { // at this pace submits need them all
+			t.Errorf("%d to spare", n)
 		}
 		if _, err := l.wait(t.Context(), forWatch); err != nil || time.Since(start) != window {
 			t.Errorf("the next one came after %s, %v", time.Since(start), err)
@@ -198,8 +198,8 @@ func TestLimiterPauses(t *testing.T) {
 		if d := l.refused(sent, 0); d != 0 {
 			t.Errorf("a second refusal of the same burst pauses %s more", d)
 		}
-		if l.load() != 1 {
-			t.Errorf("load is %g in a pause", l.load())
+		if n := l.spare(); n != 5 { // the reserve
+			t.Errorf("%d to spare in a pause", n)
 		}
 		start := time.Now()
 		l.wait(t.Context(), forWatch)
@@ -214,13 +214,15 @@ func TestLimiterPauses(t *testing.T) {
 		if d, want := time.Since(from), 10*(window/100); d != want {
 			t.Errorf("ten requests took %s, want %s", d, want)
 		}
-		time.Sleep(calmAfter)
+		for range 20 {
+			l.granted()
+		}
 		from = time.Now()
 		for range 10 {
 			l.wait(t.Context(), forSubmit)
 		}
 		if d := time.Since(from); d != 0 {
-			t.Errorf("ten requests took %s long after the refusal", d)
+			t.Errorf("ten requests took %s after a row of answers", d)
 		}
 	})
 }
@@ -234,7 +236,7 @@ func TestLimiterBacksOffWhenNothingWasAsked(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			pauses = append(pauses, l.refused(sent, 0))
 		}
-		want := []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, window}
+		want := []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second}
 		if !reflect.DeepEqual(pauses, want) {
 			t.Errorf("paused %v, want %v", pauses, want)
 		}

@@ -3,7 +3,6 @@ package scenario
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -12,19 +11,23 @@ import (
 )
 
 const (
-	shortestGap = time.Second      // between two looks
-	longestGap  = 30 * time.Second // however unlikely news are: people like to see progress
-	lagAllowed  = time.Minute      // how long after its submit a job may be unknown without being lost
-	missAllowed = 2                // looks in which a listing may leave out a job that belongs on it
-	byIDALook   = 5                // requests for single jobs at one look
+	reconsidered = time.Second            // how long before the next look is decided anew
+	shortestGap  = 100 * time.Millisecond // between two looks, however many requests are allowed
+	longestGap   = 30 * time.Second       // between two looks, however unlikely news are: people like to see progress
+	lagAllowed   = time.Minute            // how long after its submit a job may be unknown without being lost
+	missAllowed  = 2                      // looks in which a listing may leave out a job that belongs on it
+	pagesALook   = 5                      // of the listing
+	byIDALook    = 5                      // requests for single jobs at one look
 )
 
-// A watcher follows every waiting job with one listing a look, so that a thousand jobs cost what one does. A job
-// that is not on the page, because newer ones pushed it off or the listing lags, is asked for by its id.
+// A watcher follows every waiting job with one listing a look, so that a hundred jobs cost what one does. A job that
+// newer ones pushed off the page is looked for on the next, and asked for by its id when it is nearly alone in that,
+// or when the listing does not have it where it should be.
 //
-// It looks when the wait so far is likely to have cost more than a request is worth: every job that has ended
-// unseen costs its waiting, and how likely that is follows from how long the model's jobs take. With many jobs in
-// flight it looks often, with few seldom, and hardly at all before the first could possibly have ended.
+// It spends what others leave. Where slots are what the run waits for, submits are few, and every request to spare
+// goes into seeing the end of a job, and its slot become free, as soon as it can be. Where submits wait for their turn
+// nobody waits for slots, and it lives on the few requests that submits may not take. Either way it rests while none
+// of the jobs is likely to have ended, going by how long the model's jobs take.
 //
 // Its goroutine lives only while somebody waits.
 type watcher struct {
@@ -32,6 +35,7 @@ type watcher struct {
 
 	mu      sync.Mutex
 	jobs    map[string]*watched
+	joined  int    // jobs there have been
 	current *watch // the goroutine at work; nil when nobody waits
 	closed  bool
 	group   sync.WaitGroup
@@ -43,13 +47,16 @@ type watch struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // buffered: somebody new waits
 	looked time.Time     // when the last look began
-	quiet  int           // looks in a row that brought no news
+	cost   int           // requests that it took
+	most   int           // jobs waited for at once, so far
 	failed int           // looks in a row that failed
+	crowd  bool          // other people's jobs push ours off the page
 }
 
 // watched is one job that somebody waits for.
 type watched struct {
 	ref       pipeline.JobRef
+	nth       int       // of those that joined
 	submitted time.Time // by our clock
 	running   time.Time // when it was last known not to have ended; zero when never
 	known     time.Time // when the API last answered about it, if only that it does not know it
@@ -107,7 +114,8 @@ func (w *watcher) join(ref pipeline.JobRef, me *waiter) bool {
 	j := w.jobs[ref.ID]
 	if j == nil {
 		now := time.Now()
-		j = &watched{ref: ref, submitted: now}
+		w.joined++
+		j = &watched{ref: ref, nth: w.joined, submitted: now}
 		if s := ref.SubmittedAt.Add(now.Sub(w.c.now())); !ref.SubmittedAt.IsZero() && s.Before(now) {
 			j.submitted = s
 		}
@@ -162,26 +170,60 @@ func (w *watcher) follow(o *watch) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		timer.Reset(w.pause(o))
+		pause := w.pause(o)
+		if pause <= 0 {
+			w.look(o)
+			continue
+		}
+		timer.Reset(min(pause, reconsidered)) // requests to spare come and go
 		select {
 		case <-o.ctx.Done():
 			w.failAll(o, errClosed)
 			return
 		case <-o.wake:
 		case <-timer.C:
-			w.look(o)
 		}
 	}
 }
 
-// pause is how long to wait before the next look.
+// pause is how long to wait before the next look: as long as the requests to spare ask for, and until there is likely
+// to be something to see.
 func (w *watcher) pause(o *watch) time.Duration {
 	if o.failed > 0 {
 		return time.Until(o.looked.Add(min(time.Second<<min(o.failed, 5), longestGap)))
 	}
-	load := w.c.limiter.load()
+	// A little more than half of what there is to spare: what a look finds brings submits.
+	afford := window * 9 / 5 * time.Duration(max(o.cost, 1)) / time.Duration(w.c.limiter.spare())
+	afford = max(afford, shortestGap)
+	if afford < longestGap {
+		jobs, most := w.prospects(o)
+		afford = gap(jobs, most, afford)
+	}
+	return time.Until(o.looked.Add(afford))
+}
+
+// news is how many ended jobs must be expected for a look to be worth while. As long as ended jobs are replaced by new
+// ones somebody waits for their slots, and one in a hundred is enough; when no longer, one in ten.
+func news(jobs, most int) float64 {
+	if jobs*5 >= most*4 {
+		return max(0.1, float64(jobs)/100)
+	}
+	return max(0.25, float64(jobs)/10)
+}
+
+// A prospect is what is known of when a job will end.
+type prospect struct {
+	law   law
+	age   time.Duration // at the last look; negative when it was submitted later
+	since time.Duration // the age at which it was last seen running
+}
+
+// prospects are those of all waiting jobs, and how many there have been at once.
+func (w *watcher) prospects(o *watch) (jobs []prospect, most int) {
 	w.mu.Lock()
-	jobs := make([]prospect, 0, len(w.jobs))
+	defer w.mu.Unlock()
+	o.most = max(o.most, len(w.jobs))
+	jobs = make([]prospect, 0, len(w.jobs))
 	laws := make(map[string]law)
 	for _, j := range w.jobs {
 		l, ok := laws[j.ref.Model]
@@ -195,90 +237,51 @@ func (w *watcher) pause(o *watch) time.Duration {
 		}
 		jobs = append(jobs, p)
 	}
-	w.mu.Unlock()
-	price := w.c.limiter.price()
-	return time.Until(o.looked.Add(gap(jobs, price*worth(len(jobs), load, o.quiet), time.Duration(price*float64(shortestGap)))))
+	return jobs, o.most
 }
 
-// A prospect is what is known of when a job will end.
-type prospect struct {
-	law   law
-	age   time.Duration // at the last look; negative when it was submitted later
-	since time.Duration // the age at which it was last seen running
-}
-
-// worth is how many seconds of waiting, summed over all jobs, one more look is worth: the more jobs the more, and
-// more still when few requests are left for what is urgent and when nothing has changed for a while. The figures
-// are tuned on TestRequestsPerItem: ten jobs of ten seconds cost half a request each beside their submit, and
-// somebody who waits for a single one does not wait much longer than it takes.
-func worth(jobs int, load float64, quiet int) float64 {
-	power := 1.4
-	if jobs > 10 {
-		power = 0.3
-	}
-	seconds := 9 * math.Pow(float64(jobs)/10, power)
-	return seconds * (1 + 2*load*load) * (1 + 0.1*float64(min(quiet, 5)))
-}
-
-// gap is the time from the last look to the next, at least the shortest: until the jobs that have ended by then are
-// expected to have waited for that many seconds together.
-func gap(jobs []prospect, worth float64, shortest time.Duration) time.Duration {
-	step := min(250*time.Millisecond, shortest)
-	waited := 0.0
-	for t := step; t < longestGap; t += step {
+// gap is the time from the last look, at least the shortest, until so many jobs are expected to have ended that another
+// is worth while.
+func gap(jobs []prospect, most int, shortest time.Duration) time.Duration {
+	const longestStep = 250 * time.Millisecond
+	for t := shortest; t < longestGap; t += min(max(t/8, time.Millisecond), longestStep) {
+		ended := 0.0
 		for _, j := range jobs {
-			waited += j.law.ended(j.since, j.age+t) * step.Seconds()
+			ended += j.law.ended(j.since, j.age+t)
 		}
-		if waited >= worth {
-			return max(t, shortest)
+		if ended >= news(len(jobs), most) {
+			return t
 		}
-		step = max(step, min(t/8, 250*time.Millisecond))
 	}
 	return longestGap
 }
 
 // look asks how the jobs are and tells those who wait.
 func (w *watcher) look(o *watch) {
-	o.looked = time.Now()
-	refs := w.refs()
-	var strays []pipeline.JobRef
-	news := false
-	if len(refs) == 1 {
-		strays = refs // one job is the smaller question, and its answer does not lag
-	} else {
-		page, next, err := w.c.page(o.ctx, "", forWatch)
-		switch code := pipeline.CodeOf(err); {
-		case code == pipeline.CodeCredentials || code == pipeline.CodeProject:
+	o.looked, o.cost = time.Now(), 0
+	strays := w.refs()
+	if len(strays) > 1 { // one job is the smaller question, and its answer does not lag
+		var err error
+		switch strays, err = w.list(o, strays); {
+		case refusesAll(err):
 			w.failAll(o, err)
 			return
-		case err != nil && (code.Traits().Retry || o.ctx.Err() != nil):
+		case err != nil:
 			o.failed++
 			return
-		case err != nil:
-			strays = refs // there is no listing to be had: ask for each
-		default:
-			strays, news = w.compare(o, refs, page, next != "")
-		}
-		// A further page is worth many requests for single jobs, where so many have been pushed off the first.
-		for len(strays) > byIDALook && next != "" && w.c.limiter.load() < 0.5 {
-			if page, next, err = w.c.page(o.ctx, next, forWatch); err != nil {
-				break // what this page would have told is asked for by id
-			}
-			var more bool
-			strays, more = w.compare(o, strays, page, next != "")
-			news = news || more
 		}
 		w.longestFirst(strays)
 	}
 	for _, ref := range strays[:min(len(strays), byIDALook)] {
+		o.cost++
 		job, err := w.c.job(o.ctx, ref.ID, forWatch)
-		switch code := pipeline.CodeOf(err); {
+		switch {
 		case err == nil:
-			news = w.settle(o, job) || news
-		case code == pipeline.CodeCredentials || code == pipeline.CodeProject:
+			w.settle(o, job)
+		case refusesAll(err):
 			w.failAll(o, err)
 			return
-		case code == pipeline.CodeNotFound:
+		case pipeline.CodeOf(err) == pipeline.CodeNotFound:
 			w.missing(o, ref, err)
 		default:
 			o.failed++
@@ -286,9 +289,49 @@ func (w *watcher) look(o *watch) {
 		}
 	}
 	o.failed = 0
-	if o.quiet++; news {
-		o.quiet = 0
+}
+
+// refusesAll reports whether no job can be followed any more.
+func refusesAll(err error) bool {
+	code := pipeline.CodeOf(err)
+	return code == pipeline.CodeCredentials || code == pipeline.CodeProject
+}
+
+// list settles those jobs that the listing has and returns those that have to be asked for by id.
+func (w *watcher) list(o *watch, refs []pipeline.JobRef) (strays []pipeline.JobRef, err error) {
+	size, token := w.reach(o), ""
+	for range pagesALook {
+		o.cost++
+		page, next, err := w.c.page(o.ctx, token, size, forWatch)
+		switch {
+		case err != nil && (refusesAll(err) || pipeline.CodeOf(err).Traits().Retry || o.ctx.Err() != nil):
+			return nil, err
+		case err != nil:
+			return append(strays, refs...), nil // there is no listing to be had: ask for each
+		}
+		var missed []pipeline.JobRef
+		missed, refs = w.compare(o, refs, page, next != "")
+		strays = append(strays, missed...)
+		if len(refs) < 2 {
+			break
+		}
+		o.crowd, token = true, next
 	}
+	return append(strays, refs...), nil
+}
+
+// reach is how many jobs a page must have for the oldest that somebody waits for to be on it, if all are ours.
+func (w *watcher) reach(o *watch) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.crowd {
+		return pageSize
+	}
+	since := 0
+	for _, j := range w.jobs {
+		since = max(since, w.joined-j.nth)
+	}
+	return min(since+since/4+10, pageSize)
 }
 
 func (w *watcher) refs() []pipeline.JobRef {
@@ -301,9 +344,9 @@ func (w *watcher) refs() []pipeline.JobRef {
 	return refs
 }
 
-// compare settles those jobs that are on the page and returns those that have to be asked for by id. more says that
-// the page is not the last.
-func (w *watcher) compare(o *watch, refs []pipeline.JobRef, page []pipeline.Job, more bool) (strays []pipeline.JobRef, news bool) {
+// compare settles those jobs that are on the page. Of the others it returns those that should have been on it, and not
+// for the first time, and those that must be on a later page; more says that there is one.
+func (w *watcher) compare(o *watch, refs []pipeline.JobRef, page []pipeline.Job, more bool) (missed, later []pipeline.JobRef) {
 	on := make(map[string]pipeline.Job, len(page))
 	var oldest time.Time
 	for _, j := range page {
@@ -312,15 +355,14 @@ func (w *watcher) compare(o *watch, refs []pipeline.JobRef, page []pipeline.Job,
 	}
 	for _, ref := range refs {
 		if job, ok := on[ref.ID]; ok {
-			news = w.settle(o, job) || news
-			continue
-		}
-		pushedOff := more && !ref.SubmittedAt.After(oldest)
-		if w.miss(ref.ID) > missAllowed || pushedOff {
-			strays = append(strays, ref)
+			w.settle(o, job)
+		} else if more && !ref.SubmittedAt.After(oldest) {
+			later = append(later, ref)
+		} else if w.miss(ref.ID) > missAllowed {
+			missed = append(missed, ref)
 		}
 	}
-	return strays, news
+	return missed, later
 }
 
 // miss counts a look that did not find a job where it should have been.
@@ -350,23 +392,23 @@ func (w *watcher) longestFirst(refs []pipeline.JobRef) {
 	})
 }
 
-// settle takes in what the API says of a job and reports whether it was news.
-func (w *watcher) settle(o *watch, job pipeline.Job) bool {
+// settle takes in what the API says of a job.
+func (w *watcher) settle(o *watch, job pipeline.Job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j := w.jobs[job.ID]
 	if j == nil || o.ctx.Err() != nil {
-		return false
+		return
 	}
 	j.missed, j.known = 0, o.looked
 	if job.State != pipeline.JobRunning {
 		w.learn(j, job)
 		w.end(j, ending{job: job})
-		return true
+		return
 	}
 	j.running = o.looked
 	if job.Progress == j.progress {
-		return false
+		return
 	}
 	j.progress = job.Progress
 	for _, me := range j.waiters {
@@ -376,7 +418,6 @@ func (w *watcher) settle(o *watch, job pipeline.Job) bool {
 		}
 		me.progress <- job.Progress
 	}
-	return true
 }
 
 // learn takes in how long a job took. The lock is held.

@@ -17,7 +17,7 @@ func (a *app) sandboxCommand() *cobra.Command {
 	var listen, faults string
 	var verbose bool
 	var assetBytes int64
-	o := sandboxOptions()
+	var o sandbox.Options
 	cmd := &cobra.Command{
 		Use: "sandbox [flags]", Short: "Serve the simulated API on a loopback address", Args: cobra.NoArgs,
 		Long: `Serves the simulated API: the same routes, checks, limits, prices and signed links, and media that says it is
@@ -26,6 +26,8 @@ simulated. Point dailies, or any other client, at it with SCENARIO_BASE_URL; any
 		Example: `  dailies sandbox --listen 127.0.0.1:8787 --faults testdata/faults/bad-night.yaml
   SCENARIO_BASE_URL=http://127.0.0.1:8787/v1 SCENARIO_SDK_API_KEY=k SCENARIO_SDK_API_SECRET=s dailies run night.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			known := sandboxOptions()
+			o.Models, o.ModelIDs, o.Log = known.Models, known.ModelIDs, known.Log
 			if faults != "" {
 				script, err := os.ReadFile(faults)
 				if err != nil {

@@ -13,7 +13,9 @@ const MostSummary = 900 << 10
 
 // Summary writes a job summary in GitHub's Markdown, at most 900 KiB: failures first, then totals and price, then
 // what was delivered. Text from others is escaped and adds no markup of its own.
-func Summary(w io.Writer, run Run, s *pipeline.Summary) error { return SummaryWithin(w, run, s, MostSummary) }
+func Summary(w io.Writer, run Run, s *pipeline.Summary) error {
+	return SummaryWithin(w, run, s, MostSummary)
+}
 
 // SummaryWithin is a [Summary] of at most so many bytes, for a file that others have written to.
 func SummaryWithin(w io.Writer, run Run, s *pipeline.Summary, most int) error {

@@ -38,5 +38,6 @@ fuzz: ## fuzz every target for FUZZTIME (30s) each
 
 check: ## vet, format and lint
 	go vet ./...
+	go vet -tags browser ./internal/e2e
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go run $(STATICCHECK) ./...

@@ -174,6 +174,7 @@ func Run(ctx, following context.Context, c Config, items []*Item) (*Summary, err
 	r.begin()
 	for t := range r.ready {
 		g.Go(func() error {
+			defer r.freeSlot(t)
 			err := r.walk(t)
 			r.answer(t, err)
 			if err = r.stopping(err); err != nil {

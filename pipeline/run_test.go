@@ -498,6 +498,18 @@ func TestMaxFailures(t *testing.T) {
 	})
 }
 
+// One at a time, not one job too many is bought: a failure counts before its slot is anybody else's.
+func TestMaxFailuresToTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.fate = func(int, map[string]any) string { return "fail" }
+		w.run(t, items(50), func(c *Config) { c.Concurrency, c.MaxFailures = 1, MaxFailures{Count: 2} })
+		if len(w.jobs) != 3 {
+			t.Errorf("%d jobs were bought, want 3", len(w.jobs))
+		}
+	})
+}
+
 func TestAnAlteredObjectIsRestoredWithoutBuying(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, its := newWorld(), items(3)

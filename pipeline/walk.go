@@ -14,7 +14,6 @@ import (
 // walk takes one item from where the ledger left it to its destination, and again while a check rejects what was made
 // and the item says to make it anew. A nil error means delivered and accepted.
 func (r *run) walk(t *task) error {
-	defer r.freeSlot(t)
 	for {
 		if err := r.oneWalk(t); err != nil {
 			return err
@@ -248,12 +247,14 @@ func (r *run) await(t *task) error {
 	job, err := r.API.Await(r.following, JobRef{ID: t.rec.JobID, Model: t.it.Model, SubmittedAt: t.rec.SubmittedAt}, func(p float64) {
 		r.emit(Event{Kind: EventProgress, Item: t.it, Progress: p})
 	})
-	r.freeSlot(t)
 	if err != nil {
 		if r.following.Err() != nil {
 			return asStop(context.Cause(r.following))
 		}
 		return err
+	}
+	if job.State == JobSucceeded {
+		r.freeSlot(t) // after a failure only once it is counted: it may be one too many
 	}
 	rec := t.rec
 	rec.FinishedAt = job.UpdatedAt

@@ -111,7 +111,7 @@ func (k *Lock) beside(ctx context.Context) (held *pipeline.Error, finer bool, er
 func (l *Ledger) Turn(ctx context.Context, who Holder) (*Lock, error) {
 	for {
 		k, err := l.lock(ctx, who, LockOptions{}, "turn.json")
-		if pipeline.CodeOf(err) != pipeline.CodeLocked || !retry.Sleep(ctx, lookEvery) {
+		if pipeline.CodeOf(err) != pipeline.CodeLocked || !retry.Sleep(ctx, lookEvery) || ctx.Err() != nil {
 			return k, err
 		}
 	}

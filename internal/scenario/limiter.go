@@ -255,8 +255,9 @@ func (l *limiter) spare() int {
 		return max(1, l.reserve-others)
 	}
 	needed := submits + others + len(l.queue[forAsset])
-	if age := now.Sub(l.began); age < window {
-		needed = int(float64(needed) * window.Seconds() / max(age, window/6).Seconds())
+	// Before half of it has passed, what was sent is the burst a run begins with, and says nothing of its pace.
+	if age := now.Sub(l.began); age > window/2 && age < window {
+		needed = int(float64(needed) * window.Seconds() / age.Seconds())
 	}
 	return max(1, l.n-needed)
 }

@@ -20,7 +20,7 @@ const (
 type EventKind string
 
 const (
-	EventPlanned  EventKind = "planned"  // Items: how many; Estimate: typical time a model takes is not known here
+	EventPlanned  EventKind = "planned"  // Items
 	EventStage    EventKind = "stage"    // Item, Stage; JobID and Cost from StageGenerating on
 	EventProgress EventKind = "progress" // Item, Progress: the API's word on how far the job is
 	EventBytes    EventKind = "bytes"    // Item, Bytes of Total moved for this asset so far

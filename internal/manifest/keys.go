@@ -36,7 +36,7 @@ var manifestKeys = []key{
 var limitKeys = []key{
 	{name: "concurrency", doc: "Jobs in flight. auto grows until the API names its ceiling.", form: formConcurrency, examples: []any{"auto", 8}},
 	{name: "requests_per_minute", doc: "Requests to the API a minute; its own limit is 100 a project.", form: formCount, examples: []any{100}},
-	{name: "budget", doc: "The most creative units one run may spend.", form: formAmount, examples: []any{500, 13.25}},
+	{name: "budget", doc: "The most creative units these items may cost, over all runs.", form: formAmount, examples: []any{500, 13.25}},
 	{name: "deadline", doc: "The most time one run may take, as 5h30m; what is still generating then is collected by the next run.", form: formDuration, examples: []any{"5h30m", "45m"}},
 	{name: "max_failures", doc: "Failed items after which a run stops: a number, or a share such as 10%.", form: formFailures, examples: []any{20, "10%"}},
 }
